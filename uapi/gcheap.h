@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The interface between /dev/gcheap and user space. The only ABI file.
+ *
+ * LIFE OF A HEAP
+ *   fd = open("/dev/gcheap", O_RDWR | O_CLOEXEC)      an empty, unbound heap
+ *   ioctl(fd, GCHEAP_IOC_SETUP, &setup)               versions, sizes, limits
+ *   base = mmap(..., setup.heap_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+ *               fd, GCHEAP_OFF_HEAP)                  binds it to this mm
+ *   meta = mmap(..., setup.meta_size, PROT_READ, MAP_SHARED, fd, GCHEAP_OFF_META)
+ *   status = mmap(..., GCHEAP_STATUS_SIZE, PROT_READ, ..., GCHEAP_OFF_STATUS)
+ *   tcb = mmap(..., setup.tcb_size, PROT_READ | PROT_WRITE, ..., GCHEAP_OFF_TCB)
+ *   ioctl(fd, GCHEAP_IOC_CACHE_CREATE / _THREAD_ATTACH / _ROOT_ADD ...)
+ * The heap belongs to the address space that mapped it first; every call from
+ * another one is EPERM. When that address space is gone, or its heap mapping
+ * was unmapped or overmapped, the heap is dead: every call is ENXIO. Closing
+ * the last descriptor and mapping frees everything.
+ *
+ * MAPPING RULES
+ *   The heap is mapped once, whole, shared, read-write, 2 MiB-aligned
+ *   (GCHEAP_CHUNK_SIZE); META and STATUS read-only; all MAP_SHARED. EINVAL for
+ *   a wrong size, offset, or alignment, EACCES for wrong protection, EBUSY for
+ *   a second heap mapping, ENODEV before SETUP. mprotect, mremap and partial
+ *   munmap of the heap fail. A forked child has none of the mappings.
+ *   A touch of heap memory outside of handed-out spans is SIGBUS, at the latest
+ *   when the pages have been given back to the system.
+ *
+ * ADDRESS -> OBJECT
+ *   The heap is cut into slots of 8 KiB (GCHEAP_SLOT_SIZE); 256 slots are a
+ *   chunk of 2 MiB. slot = (addr - base) >> 13. The descriptor of slot s is
+ *     meta + (s >> 8) * GCHEAP_META_STRIDE + (s & 255) * sizeof(gcheap_span)
+ *   Its .head is 0 for a free slot, else 1 + the slot number the span begins
+ *   at; all other fields hold in the span's first slot only. Then
+ *     off  = addr - (base + (head - 1) * 8192)
+ *     cell = (off * span.recip) >> 32            exact for every off in a span
+ *   is an object's cell if cell < span.ncells. The live bit of the cell is bit
+ *   (cell & 63) of the 64-bit word cell >> 6 at
+ *     meta + ((head-1) >> 8) * STRIDE + GCHEAP_META_LIVE + ((head-1) & 255) * 64
+ *   (words of a span run on into the following slots' words). Bits of spans
+ *   that a thread owns are accurate only below the kernel's view of its
+ *   cursor. Large objects: one cell, .recip is 0.
+ *
+ * ALLOCATION
+ *   Each attached thread has a control block (gcheap_tcb), at tcb + thread *
+ *   GCHEAP_TCB_SIZE, and in it a gcheap_cursor for each cache. A thread owns the
+ *   batch of up to GCHEAP_BATCH spans the last GCHEAP_IOC_SPANS gave it for a
+ *   cache, and takes cells whose live bit is clear, in rising order of index,
+ *   first span first. cursor.pos = (index in batch << 32) | cell index: every
+ *   free cell below pos has been handed out, none from pos on. pos is
+ *   stored after the cell's address has been formed (rule R14). Cells are not
+ *   zero unless the span's GCHEAP_SPANF_ZERO flag is set.
+ *   Neither pos nor anything else in a control block is trusted.
+ *
+ * EARLY FREE
+ *   tcb.free_ring[] takes addresses; the library advances free_head, the kernel
+ *   drains at the next call of that thread and at the start of a cycle and
+ *   advances free_tail. Not the start of a live object: ignored and counted.
+ *
+ * STRUCTURES
+ *   Every ioctl takes a pointer to a structure whose first member is its size
+ *   as the caller knows it, at least 8. Smaller: missing fields are zero.
+ *   Larger: the rest must be zero, else E2BIG. Unknown flags and non-zero reserved
+ *   fields: EINVAL. Output is written back up to the caller's size.
+ *
+ * ERRNO
+ *   EINVAL  unknown flag, value out of range      E2BIG   unknown fields set
+ *   EFAULT  unreadable argument                   EPERM   another address space
+ *   ENXIO   the heap is dead                      ENODEV  not set up / not mapped
+ *   EBUSY   already done / still in use           ENOENT  no such cache, root, object
+ *   ENOMEM  heap limit, reservation, or memory    ENOSPC  too many caches, roots, threads
+ *   ESRCH   thread not attached / not the caller  EINTR   a fatal signal came first
+ *   EPROTONOSUPPORT  ABI or layout version        EOPNOTSUPP  required feature missing
+ *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
+ *   EAGAIN  the collection could not be completed (a root was unreadable, or
+ *           the threads could not be stopped in time); nothing is lost
+ */
+#ifndef _UAPI_GCHEAP_H
+#define _UAPI_GCHEAP_H
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+#define GCHEAP_ABI		1	/* ioctls and structures */
+#define GCHEAP_ABI_MIN		1	/* oldest the module still speaks */
+#define GCHEAP_LAYOUT		1	/* metadata mapping and control blocks */
+
+/* Offsets for mmap. */
+#define GCHEAP_OFF_HEAP		0x000000000000ULL
+#define GCHEAP_OFF_META		0x100000000000ULL
+#define GCHEAP_OFF_STATUS	0x200000000000ULL
+#define GCHEAP_OFF_TCB		0x300000000000ULL
+
+/* Geometry (layout version 1). */
+#define GCHEAP_GRANULE		16
+#define GCHEAP_SLOT_SHIFT	13
+#define GCHEAP_SLOT_SIZE	(1u << GCHEAP_SLOT_SHIFT)
+#define GCHEAP_CHUNK_SHIFT	21
+#define GCHEAP_CHUNK_SIZE	(1u << GCHEAP_CHUNK_SHIFT)
+#define GCHEAP_CHUNK_SLOTS	256
+#define GCHEAP_META_STRIDE	0x8000	/* per chunk */
+#define GCHEAP_META_LIVE	0x2000	/* offset of live bits in a stride */
+#define GCHEAP_LIVE_BYTES	64	/* live bits of one slot */
+#define GCHEAP_STATUS_SIZE	4096
+#define GCHEAP_TCB_SIZE		0x8000
+#define GCHEAP_MAX_CACHES	960
+#define GCHEAP_BATCH		8	/* spans of one cache a thread owns at most */
+#define GCHEAP_RING		128	/* early frees pending in a control block */
+#define GCHEAP_CELL_MAX		32768	/* larger objects: GCHEAP_IOC_LARGE */
+#define GCHEAP_HEAP_MIN		(4ULL << 20)
+#define GCHEAP_HEAP_MAX		(1ULL << 40)
+
+/**
+ * struct gcheap_span - public descriptor of a slot (read-only mapping)
+ * @head: 0: free slot; else 1 + number of the span's first slot
+ * @nslots: length in slots
+ * @recip: reciprocal of the cell size: ceil(2^32 / cell bytes), 0 if one cell
+ * @cell_granules: cell size in units of 16 bytes
+ * @bytes: large object: size asked for; else 0
+ * @cache: cache number
+ * @ncells: cells in the span
+ * @nlive: cells found live by the last sweep
+ * @state: GCHEAP_SPAN_*
+ * @flags: GCHEAP_SPANF_*
+ */
+struct gcheap_span {
+	__u32 head;
+	__u32 nslots;
+	__u32 recip;
+	__u32 cell_granules;
+	__u64 bytes;
+	__u16 cache;
+	__u16 ncells;
+	__u16 nlive;
+	__u8  state;
+	__u8  flags;
+};
+
+enum {				/* gcheap_span.state */
+	GCHEAP_SPAN_FREE	= 0,	/* in the page heap */
+	GCHEAP_SPAN_FULL	= 1,	/* no free cells at the last sweep */
+	GCHEAP_SPAN_PARTIAL	= 2,	/* has free cells, nobody's */
+	GCHEAP_SPAN_OWNED	= 3,	/* handed to a thread */
+	GCHEAP_SPAN_LARGE	= 4,	/* one large object */
+};
+#define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero */
+#define GCHEAP_SPANF_COLOUR	(1u << 1) /* kernel: alternates with each sweep */
+#define GCHEAP_SPANF_NOSCAN	(1u << 2)
+#define GCHEAP_SPANF_SIDE	(1u << 3) /* kernel: bits in a side table */
+#define GCHEAP_SPANF_PAST_END	(1u << 4) /* its cache's GCHEAP_CACHE_PAST_END */
+
+/**
+ * struct gcheap_cursor - a thread's place in its spans of one cache
+ * @pos: batch index << 32 | cell index; the only field the kernel reads
+ * @free, @base, @step, @word: the library's own
+ */
+struct gcheap_cursor {
+	__u64 pos;
+	__u64 free;
+	__u64 base;
+	__u32 step;
+	__u32 word;
+};
+
+/**
+ * struct gcheap_tcb - thread control block (read-write mapping)
+ * @thread: the thread's number, written by the kernel at attach
+ * @free_head: early frees pushed, written by the library
+ * @free_tail: early frees drained, written by the kernel
+ * @free_ring: their addresses, at index & (GCHEAP_RING - 1)
+ * @lib: the library's own
+ * @cursor: one for each cache
+ */
+struct gcheap_tcb {
+	__u32 thread;
+	__u32 free_head;
+	__u32 free_tail;
+	__u32 pad;
+	__u64 free_ring[GCHEAP_RING];
+	__u64 lib[126];
+	struct gcheap_cursor cursor[GCHEAP_MAX_CACHES];
+};
+
+/**
+ * struct gcheap_status - counters (read-only mapping)
+ * @seq: odd while being written; read, copy, read again (acquire)
+ * Bytes and nanoseconds throughout. Histograms: bucket b counts values v with
+ * 2^b <= v < 2^(b+1) nanoseconds (bucket 0: below 2).
+ */
+struct gcheap_status {
+	__u32 seq;
+	__u32 size;
+	__u32 phase;			/* GCHEAP_PHASE_* */
+	__u32 threads;			/* attached */
+	__u64 cycles;			/* completed */
+	__u64 cycles_failed;		/* ended attempts */
+	__u64 heap_bytes;		/* in spans */
+	__u64 heap_peak;
+	__u64 resident_bytes;		/* heap pages held */
+	__u64 meta_bytes;		/* metadata, kernel tables included */
+	__u64 goal_bytes;		/* heap size that starts the next cycle */
+	__u64 limit_bytes;		/* 0: none */
+	__u64 alloc_bytes;		/* handed out since the start, in free cells */
+	__u64 alloc_large_bytes;	/* of these large objects */
+	__u64 marked_objects;		/* last cycle: reached from roots */
+	__u64 marked_bytes;
+	__u64 live_objects;		/* last cycle: marked or allocated meanwhile */
+	__u64 live_bytes;
+	__u64 freed_objects;		/* since the start, by sweeping */
+	__u64 freed_early;		/* since the start, by early free */
+	__u64 bad_frees;
+	__u64 spans_handed;
+	__u64 span_calls;
+	__u64 pages_released;
+	__u64 pause_ns_last;
+	__u64 pause_ns_total;
+	__u64 pause_ns_max;
+	__u64 stop_ns_max;		/* request to all stopped */
+	__u64 root_words;		/* last cycle */
+	__u64 threads_stopped;		/* last cycle: found */
+	__u64 finalizers;		/* registered */
+	__u64 finalizers_ready;		/* waiting for GCHEAP_IOC_FINALIZERS */
+	__u64 weak_cleared;		/* since the start */
+	__u64 events_lost;
+	__u64 oom_returns;		/* ENOMEM by limit or memory */
+	__u64 stop_hist[32];
+	__u64 pause_hist[32];
+};
+
+enum {
+	GCHEAP_PHASE_IDLE	= 0,
+	GCHEAP_PHASE_CLEAR	= 1,	/* old sweep finished, marks cleared */
+	GCHEAP_PHASE_STOP	= 2,	/* threads being stopped */
+	GCHEAP_PHASE_MARK	= 3,
+	GCHEAP_PHASE_FINISH	= 4,	/* weak fields, finalizers */
+	GCHEAP_PHASE_SWEEP	= 5,
+};
+
+#define GCHEAP_IOC_TYPE		0xB8
+#define GCHEAP_IOC_SETUP	_IO(GCHEAP_IOC_TYPE, 0x00)
+#define GCHEAP_IOC_CACHE_CREATE	_IO(GCHEAP_IOC_TYPE, 0x01)
+#define GCHEAP_IOC_CACHE_DESTROY _IO(GCHEAP_IOC_TYPE, 0x02)
+#define GCHEAP_IOC_THREAD_ATTACH _IO(GCHEAP_IOC_TYPE, 0x03)
+#define GCHEAP_IOC_THREAD_DETACH _IO(GCHEAP_IOC_TYPE, 0x04)
+#define GCHEAP_IOC_SPANS	_IO(GCHEAP_IOC_TYPE, 0x05)
+#define GCHEAP_IOC_LARGE	_IO(GCHEAP_IOC_TYPE, 0x06)
+#define GCHEAP_IOC_FLUSH	_IO(GCHEAP_IOC_TYPE, 0x07)
+#define GCHEAP_IOC_ROOT_ADD	_IO(GCHEAP_IOC_TYPE, 0x08)
+#define GCHEAP_IOC_ROOT_DEL	_IO(GCHEAP_IOC_TYPE, 0x09)
+#define GCHEAP_IOC_TLS		_IO(GCHEAP_IOC_TYPE, 0x0a)
+#define GCHEAP_IOC_COLLECT	_IO(GCHEAP_IOC_TYPE, 0x0b)
+#define GCHEAP_IOC_HOLD		_IO(GCHEAP_IOC_TYPE, 0x0c)
+#define GCHEAP_IOC_PARAM	_IO(GCHEAP_IOC_TYPE, 0x0d)
+#define GCHEAP_IOC_FINALIZER	_IO(GCHEAP_IOC_TYPE, 0x0e)
+#define GCHEAP_IOC_FINALIZERS	_IO(GCHEAP_IOC_TYPE, 0x0f)
+#define GCHEAP_IOC_INFO		_IO(GCHEAP_IOC_TYPE, 0x10)
+#define GCHEAP_IOC_VERIFY	_IO(GCHEAP_IOC_TYPE, 0x11)
+
+#define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
+#define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
+#define GCHEAP_FEAT_FINALIZERS	(1ULL << 2)
+#define GCHEAP_FEAT_DTV		(1ULL << 3)	/* GCHEAP_IOC_TLS with a DTV */
+#define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
+				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV)
+
+#define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
+
+/**
+ * struct gcheap_setup - GCHEAP_IOC_SETUP, once, before the heap is mapped
+ * @abi, @layout: in: what the caller was built for; out: what the module has.
+ *	Written back on EPROTONOSUPPORT too.
+ * @features: in: required; out: present. Written back on EOPNOTSUPP too.
+ * @heap_size: in: reservation, multiple of 2 MiB in [HEAP_MIN, HEAP_MAX], 0 for
+ *	the default; out: the mapping's size
+ * @limit: most bytes in spans, 0: none
+ * @growth: percent of the live bytes to allocate before the next cycle; 0: 100
+ * @min_heap: no automatic cycle below this; 0: 4 MiB
+ * @meta_size, @tcb_size: out: sizes of those mappings
+ * @max_threads: in: most attached threads, 0: 1024; out: in force
+ * EBUSY: set up already.
+ */
+struct gcheap_setup {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 layout;
+	__u64 features;
+	__u64 heap_size;
+	__u64 limit;
+	__u64 min_heap;
+	__u32 growth;
+	__u32 max_threads;
+	__u64 meta_size;
+	__u64 tcb_size;
+};
+
+enum {				/* gcheap_cache_create.layout */
+	GCHEAP_CONSERVATIVE	= 0,
+	GCHEAP_NOSCAN		= 1,
+	GCHEAP_TYPED		= 2,
+	/* reserved: shapes selected by a header word */
+};
+#define GCHEAP_CACHE_LARGE	(1u << 0) /* for GCHEAP_IOC_LARGE; cell_size is 0 */
+#define GCHEAP_CACHE_PAST_END	(1u << 1) /* a word one past the end of a cell,
+					   * from an ambiguous root or field,
+					   * keeps that cell too (rule R16) */
+#define GCHEAP_MAP_WORDS	512	/* longest fixed part or element, words */
+#define GCHEAP_NO_LENGTH	0xffffffffu
+
+/**
+ * struct gcheap_cache_create - GCHEAP_IOC_CACHE_CREATE
+ * @layout: GCHEAP_CONSERVATIVE, _NOSCAN, _TYPED
+ * @cell_size: bytes, multiple of 16 in [16, GCHEAP_CELL_MAX]; 0 with _LARGE
+ * @cache: out: its number
+ * @span_bytes, @ncells: out: geometry of its spans
+ *
+ * Typed only, else 0. A cell is a fixed part of @fixed_words 8-byte words and
+ * then as many elements of @elem_words words as fit, or as the word number
+ * @length_word (of the fixed part) says if that is fewer.
+ * @fixed_map, @elem_map: user addresses of bit maps, (words + 63) / 64 u64 each:
+ *	the words that hold pointers
+ * @fixed_weak, @elem_weak: the same for weak pointers; 0: none. A word may not
+ *	be in both. Weak words are set to 0 when what they refer to dies.
+ * @tag_bits: low bits of every pointer word that are not address, 0..4
+ * Typed pointers hold 0, or an address inside of the object meant (one past
+ * the end is not), or anything that is no heap address.
+ */
+struct gcheap_cache_create {
+	__u32 size;
+	__u32 flags;
+	__u32 layout;
+	__u32 cell_size;
+	__u32 cache;
+	__u32 span_bytes;
+	__u32 ncells;
+	__u32 fixed_words;
+	__u32 elem_words;
+	__u32 length_word;
+	__u32 tag_bits;
+	__u32 pad;
+	__u64 fixed_map;
+	__u64 fixed_weak;
+	__u64 elem_map;
+	__u64 elem_weak;
+};
+
+/**
+ * struct gcheap_cache_destroy - GCHEAP_IOC_CACHE_DESTROY
+ * EBUSY while it has spans; the caller's own owned spans are given back first.
+ */
+struct gcheap_cache_destroy {
+	__u32 size;
+	__u32 flags;
+	__u32 cache;
+	__u32 thread;
+};
+
+/**
+ * struct gcheap_thread - GCHEAP_IOC_THREAD_ATTACH and _DETACH (the caller only)
+ * @thread: out (attach) / in (detach): number of its control block
+ * @stack_lo, @stack_hi: bounds of its stack, 0, 0 if unknown
+ * Attach: EBUSY: attached already; ENOSPC. Detach gives its spans back. A
+ * thread that ends is detached when the kernel has seen it dead.
+ */
+struct gcheap_thread {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 pad;
+	__u64 stack_lo;
+	__u64 stack_hi;
+};
+
+/**
+ * struct gcheap_spans - GCHEAP_IOC_SPANS: next batch of spans of one cache
+ * @thread: the caller's number (ESRCH if it is not)
+ * @cache: cache
+ * @want: spans wanted, 0..GCHEAP_BATCH; 0 only gives back
+ * @got: out: spans given, 1..@want
+ * @span: out: their first slots' numbers
+ * The caller's earlier spans of the cache are taken back as its cursor says,
+ * cursor.pos is set to 0. Early frees are drained. May collect. ENOMEM: the
+ * limit is reached with everything collected; the heap stays usable.
+ */
+struct gcheap_spans {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 cache;
+	__u32 want;
+	__u32 got;
+	__u32 span[GCHEAP_BATCH];
+};
+
+/**
+ * struct gcheap_large - GCHEAP_IOC_LARGE: one object of its own span, zeroed
+ * @bytes: size; @addr: out
+ */
+struct gcheap_large {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 cache;
+	__u64 bytes;
+	__u64 addr;
+};
+
+/** struct gcheap_flush - GCHEAP_IOC_FLUSH: drain early frees; with
+ * GCHEAP_FLUSH_SPANS give back every span of the calling thread as well */
+#define GCHEAP_FLUSH_SPANS	(1u << 0)
+struct gcheap_flush {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 pad;
+};
+
+#define GCHEAP_ROOT_PRECISE	(1u << 0) /* words are 0 or pointers; else ambiguous */
+#define GCHEAP_ROOT_TOP		(1u << 1) /* shadow stack: scan [addr, *top) */
+#define GCHEAP_ROOT_FIBER	(1u << 2) /* parked stack: scan [*top - 128, addr+len);
+					   * *top outside of [addr, addr+len]: nothing */
+/**
+ * struct gcheap_root - GCHEAP_IOC_ROOT_ADD / _DEL
+ * @id: out (add) / in (del)
+ * @addr, @len: 8-byte aligned range, in bytes
+ * @top: address of the word that holds the top (flags _TOP, _FIBER), else 0.
+ *	A value outside of the range is clamped (_TOP) or skips it (_FIBER).
+ */
+struct gcheap_root {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 pad;
+	__u64 addr;
+	__u64 len;
+	__u64 top;
+};
+
+/**
+ * struct gcheap_tls - GCHEAP_IOC_TLS: where a thread's TLS is, for all threads
+ * @below, @above: bytes of static TLS and thread descriptor around the thread
+ *	pointer (x86-64: FS base); both at most 1 MiB
+ * @nmodules, @modules: user address of gcheap_tls_module[], at most 4096:
+ *	blocks found through the dynamic thread vector, whose address is at thread
+ *	pointer + @dtv_offset, entries of @dtv_stride bytes by module number,
+ *	first word the block's address, -1 if there is none
+ * A later call replaces the earlier.
+ */
+struct gcheap_tls_module {
+	__u32 module;
+	__u32 bytes;
+};
+struct gcheap_tls {
+	__u32 size;
+	__u32 flags;
+	__u32 below;
+	__u32 above;
+	__u32 dtv_offset;
+	__u32 dtv_stride;
+	__u32 nmodules;
+	__u32 pad;
+	__u64 modules;
+};
+
+#define GCHEAP_COLLECT_WAIT	(1u << 0) /* return when done (sweep included) */
+/** struct gcheap_collect - GCHEAP_IOC_COLLECT; @cycle: out: number completed
+ * (with _WAIT) or that will do it. EAGAIN: the attempt was ended. */
+struct gcheap_collect {
+	__u32 size;
+	__u32 flags;
+	__u64 cycle;
+};
+
+/** struct gcheap_hold - GCHEAP_IOC_HOLD: count of reasons not to collect by
+ * oneself. @delta +1 or -1; @count: out. Explicit collections are not held.
+ * +1 returns when none that began before is under way. With the limit reached
+ * while held: ENOMEM. */
+struct gcheap_hold {
+	__u32 size;
+	__u32 flags;
+	__s32 delta;
+	__u32 count;
+};
+
+enum {				/* gcheap_param.param */
+	GCHEAP_PARAM_GROWTH	= 0,	/* percent */
+	GCHEAP_PARAM_LIMIT	= 1,	/* bytes, 0: none */
+	GCHEAP_PARAM_MIN_HEAP	= 2,	/* bytes */
+	GCHEAP_PARAM_VERIFY	= 3,	/* 1: verify after every cycle */
+	GCHEAP_PARAM_MAX
+};
+#define GCHEAP_PARAM_SET	(1u << 0)
+/** struct gcheap_param - GCHEAP_IOC_PARAM; @value: in with _SET; out: in force */
+struct gcheap_param {
+	__u32 size;
+	__u32 flags;
+	__u32 param;
+	__u32 pad;
+	__u64 value;
+};
+
+#define GCHEAP_FINALIZER_CLEAR	(1u << 0)
+/**
+ * struct gcheap_finalizer - GCHEAP_IOC_FINALIZER: queue an object when it dies
+ * @addr: start of a live object; @cookie: the caller's
+ * @old: out: cookie it replaced, 0 if none. At most one an object. Not ordered.
+ */
+struct gcheap_finalizer {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 cookie;
+	__u64 old;
+};
+
+/** struct gcheap_finalizers - GCHEAP_IOC_FINALIZERS: fetch dead ones
+ * @max: room at @items (gcheap_ready[]); @got: out; @left: out: still queued.
+ * A fetched object is no longer kept by the kernel: have @items in a root (a
+ * thread's stack is one). */
+struct gcheap_ready {
+	__u64 addr;
+	__u64 cookie;
+};
+struct gcheap_finalizers {
+	__u32 size;
+	__u32 flags;
+	__u32 max;
+	__u32 got;
+	__u64 left;
+	__u64 items;
+};
+
+#define GCHEAP_INFO_LIVE	(1u << 0) /* allocated */
+#define GCHEAP_INFO_MARKED	(1u << 1) /* reached by the last cycle */
+#define GCHEAP_INFO_LARGE	(1u << 2)
+#define GCHEAP_INFO_OWNED	(1u << 3)
+/** struct gcheap_info - GCHEAP_IOC_INFO: what is at an address; ENOENT: no cell
+ * @addr: any address in the object; out: @base, @bytes (usable), @cache,
+ * @state GCHEAP_INFO_* */
+struct gcheap_info {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 base;
+	__u64 bytes;
+	__u32 cache;
+	__u32 state;
+};
+
+/** struct gcheap_verify - GCHEAP_IOC_VERIFY: check the whole structure.
+ * EUCLEAN: @code the broken invariant's number (doc/design.md), @where its slot. */
+struct gcheap_verify {
+	__u32 size;
+	__u32 flags;
+	__u32 code;
+	__u32 where;
+	__u64 detail;
+};
+
+enum {				/* gcheap_event.type */
+	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
+	GCHEAP_EV_FAILED	= 2,	/* a: errno, b: address or thread id */
+	GCHEAP_EV_ROOT_GONE	= 3,	/* a: root id, b: address unreadable */
+	GCHEAP_EV_FINALIZERS	= 4,	/* a: ready */
+	GCHEAP_EV_LIMIT		= 5,	/* a: bytes wanted, b: limit */
+	GCHEAP_EV_BAD_FREE	= 6,	/* a: address of the last, b: how many so far */
+};
+/** struct gcheap_event - what read() returns, whole records only; EAGAIN with
+ * O_NONBLOCK, EINVAL for a buffer below one record. Bounded: see events_lost. */
+struct gcheap_event {
+	__u32 type;
+	__u32 size;
+	__u64 a;
+	__u64 b;
+	__u64 c;
+};
+
+#ifdef __cplusplus
+#define GCHEAP_ABI_ASSERT(x) static_assert(x, #x)
+#else
+#define GCHEAP_ABI_ASSERT(x) _Static_assert(x, #x)
+#endif
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_span) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_cursor) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_tcb) == GCHEAP_TCB_SIZE);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_status) <= GCHEAP_STATUS_SIZE);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_setup) == 72);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_cache_create) == 80);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_cache_destroy) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_thread) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_spans) == 56);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_large) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_flush) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_root) == 40);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_tls) == 40);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_collect) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_hold) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_param) == 24);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizer) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizers) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);
+
+#endif
