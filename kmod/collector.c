@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The collector: a kernel thread of the heap that runs cycles when asked.
+ *
+ * A cycle (stop-the-world marking):
+ *   CLEAR   the last sweep is finished (R2), marks are cleared; program runs
+ *   STOP    threads are being stopped; structure is frozen from here (I1)
+ *   MARK    roots are read (R8: no faults), the span queue is drained
+ *   FINISH  weak fields, finalizers (R19)
+ *   SWEEP   threads run; spans are swept, empty ones given back
+ * An attempt that finds a root page not resident, or threads that do not stop
+ * in time, ends; what it missed is brought in with the program running, and it
+ * is tried again.
+ */
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+
+#include "gcheap.h"
+#include "trace.h"
+
+#define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
+#define ATTEMPTS	20
+#define SWEEP_BATCH	64	/* spans swept with the lock held */
+#define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
+#define RELEASE_BATCH	64	/* slots given back so */
+
+/* Drop the lock so that others get it during long work. */
+static void breathe(struct gch *g)
+{
+	gch_unlock(g);
+	cond_resched();
+	env_lock(&g->core.lock);
+}
+
+static void clear_marks(struct gch *g)
+{
+	u32 at = 0, i;
+
+	env_lock(&g->core.lock);
+	for (i = 0; i < g->core.max_threads; i++)
+		if (g->core.thread[i])
+			gch_drain(g, i);
+	gch_cycle_clear(&g->core);
+	while (gch_mark_clear(&g->core, &at, CLEAR_BATCH))
+		breathe(g);
+	gch_unlock(g);
+}
+
+static void visit_ambiguous(void *arg, const u64 *words, size_t n)
+{
+	gch_mark_ambiguous(arg, words, n);
+}
+
+static void visit_precise(void *arg, const u64 *words, size_t n)
+{
+	gch_mark_precise(arg, words, n);
+}
+
+/* World stopped. */
+static int mark_from_roots(struct gch *g)
+{
+	struct gch_root_visitor v = {
+		.arg = &g->core,
+		.ambiguous = visit_ambiguous,
+		.precise = visit_precise,
+	};
+	int err;
+
+	env_lock(&g->core.lock);
+	gch_cycle_mark(&g->core);
+	env_unlock(&g->core.lock);
+	err = gch_roots_scan(&g->roots, &g->world, &v);
+	if (err)
+		return err;
+	while (gch_mark_drain(&g->core, U32_MAX))
+		;
+	return 0;
+}
+
+/* core.lock held. A damaged heap is of no use any more, to anybody. */
+static void verify(struct gch *g)
+{
+	struct gch_fault f = { };
+
+	if (!g->verify || gch_verify(&g->core, &f) != -EUCLEAN)
+		return;
+	WARN_ONCE(1, "gcheap: heap damaged: V%u at slot %u (%llx)\n", f.code,
+		  f.where, f.detail);
+	gch_kill(g);
+}
+
+/* World stopped; it is let go by the caller. */
+static void thaw(struct gch *g, bool marked)
+{
+	env_lock(&g->core.lock);
+	if (marked) {
+		gch_cycle_finish(&g->core);
+		verify(g);
+		gch_cycle_sweep(&g->core);
+	} else {
+		gch_cycle_abandon(&g->core);
+	}
+	gch_unlock(g);
+}
+
+/* One pause. Return: 0 and the phase is SWEEP, or -errno and it is IDLE. */
+static int pause_and_mark(struct gch *g)
+{
+	struct gch_world_stats st;
+	u64 t0, t1, t2;
+	int err;
+
+	env_lock(&g->core.lock);
+	gch_cycle_stop(&g->core);
+	gch_unlock(g);
+	t0 = ktime_get_ns();
+	trace_gcheap_pause_begin(g);
+	err = gch_world_stop(&g->world, STOP_TIMEOUT_NS);
+	t1 = ktime_get_ns();
+	if (err) {
+		thaw(g, false);
+		goto out;
+	}
+	err = mark_from_roots(g);
+	thaw(g, !err);
+	gch_world_start(&g->world);
+	t2 = ktime_get_ns();
+	gch_world_stats(&g->world, &st);
+	env_lock(&g->core.lock);
+	gch_stat_pause(g, t1 - t0, t2 - t0);
+	g->root_words = g->roots.words;
+	g->threads_stopped = st.found;
+	gch_unlock(g);
+out:
+	trace_gcheap_pause_end(g, err);
+	wake_up_all(&g->thawed);
+	return err;
+}
+
+static void report_root(struct gch *g, const struct gch_root_fault *f)
+{
+	gch_event(g, GCHEAP_EV_ROOT_GONE, f->id, f->addr, -f->error);
+}
+
+static int attempt(struct gch *g, bool first)
+{
+	struct gch_root_fault bad = { };
+	int err;
+
+	err = gch_mm_enter(&g->world);
+	if (err)
+		return err;
+	if (first)
+		err = gch_roots_prefault(&g->roots, &g->world, &bad);
+	else
+		err = gch_roots_fault_in(&g->roots, &g->world, &bad);
+	if (bad.error)
+		report_root(g, &bad);
+	if (!err) {
+		clear_marks(g);
+		err = pause_and_mark(g);
+	}
+	gch_mm_leave(&g->world);
+	return err;
+}
+
+static void sweep_all(struct gch *g)
+{
+	env_lock(&g->core.lock);
+	while (gch_sweep_some(&g->core, SWEEP_BATCH))
+		breathe(g);
+	gch_cycle_end(&g->core);
+	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last,
+				      g->core.param.growth,
+				      g->core.param.min_heap);
+	gch_unlock(g);
+}
+
+/*
+ * Give back the pages of free slots beyond what the next cycle's allocation
+ * will use again; the lowest addresses are used first, so the highest go.
+ */
+static void release_pages(struct gch *g)
+{
+	u64 keep, kept = 0, before = g->pages_released;
+	u32 at = 0, id, n;
+
+	env_lock(&g->core.lock);
+	keep = gch_plan_retain(g->core.n.heap_bytes, g->trigger);
+	while (gch_run_resident(&g->core, at, RELEASE_BATCH, &id, &n)) {
+		at = id + n;
+		if (kept < keep)
+			kept += (u64)n << GCHEAP_SLOT_SHIFT;
+		else
+			gch_pages_release(g, id, n);
+		breathe(g);
+	}
+	gch_chunk_trim(&g->core);
+	gch_unlock(g);
+	trace_gcheap_release(g, g->pages_released - before);
+}
+
+static int cycle(struct gch *g)
+{
+	int err = -EAGAIN, i;
+
+	trace_gcheap_cycle_begin(g);
+	gch_world_reap(&g->world);
+	for (i = 0; i < ATTEMPTS && err == -EAGAIN; i++) {
+		if (READ_ONCE(g->dead))
+			return -ENXIO;
+		if (i)
+			schedule_timeout_uninterruptible(i);
+		err = attempt(g, !i);
+	}
+	if (err) {
+		env_lock(&g->core.lock);
+		g->cycles_failed++;
+		gch_unlock(g);
+		gch_event(g, GCHEAP_EV_FAILED, -err, 0, 0);
+		trace_gcheap_cycle_end(g, err);
+		return err == -ENXIO ? err : -EAGAIN;
+	}
+	sweep_all(g);
+	release_pages(g);
+	env_lock(&g->core.lock);
+	verify(g);
+	g->cycles++;
+	gch_unlock(g);
+	gch_event(g, GCHEAP_EV_CYCLE, g->cycles, g->pause_last,
+		  g->core.n.live_bytes_last);
+	if (g->core.finals.ready)
+		gch_event(g, GCHEAP_EV_FINALIZERS, g->core.finals.ready, 0, 0);
+	trace_gcheap_cycle_end(g, 0);
+	return 0;
+}
+
+/* Next request, or false: the heap goes. */
+static bool next_request(struct gch *g, u64 *asked)
+{
+	struct gch_requests *q = &g->req;
+
+	wait_event_idle(q->wait, READ_ONCE(q->asked) != q->tried ||
+			READ_ONCE(g->dead));
+	spin_lock(&q->wait.lock);
+	*asked = q->asked;
+	spin_unlock(&q->wait.lock);
+	return !READ_ONCE(g->dead);
+}
+
+static int collector(void *arg)
+{
+	struct gch *g = arg;
+	u64 asked;
+	int err;
+
+	while (next_request(g, &asked)) {
+		err = cycle(g);
+		spin_lock(&g->req.wait.lock);
+		g->req.result = err;
+		g->req.tried = asked;
+		spin_unlock(&g->req.wait.lock);
+		wake_up_all(&g->req.wait);
+	}
+	gch_pages_drop(g);	/* others may keep the descriptor for long */
+	gch_put(g);
+	module_put_and_kthread_exit(0);
+	return 0;
+}
+
+/**
+ * gch_collector_start() - start the heap's collector
+ *
+ * It ends by itself when the heap is dead; it holds references to heap and
+ * module. Return: 0 or -errno.
+ */
+int gch_collector_start(struct gch *g)
+{
+	struct task_struct *t;
+
+	__module_get(THIS_MODULE);
+	gch_get(g);
+	t = kthread_run(collector, g, "gcheap/%d", current->tgid);
+	if (IS_ERR(t)) {
+		gch_put(g);
+		module_put(THIS_MODULE);
+		return PTR_ERR(t);
+	}
+	g->collector = t;
+	return 0;
+}
+
+/*
+ * Ask for a cycle that begins after this call. One that is being worked on may
+ * have read roots already, so it does not count. Return: its number; 0: not
+ * asked for, since @explicit is not set and collections are held.
+ */
+static u64 request(struct gch *g, bool explicit)
+{
+	struct gch_requests *q = &g->req;
+	u64 n = 0;
+
+	spin_lock(&q->wait.lock);
+	if (explicit || !q->hold)
+		n = ++q->asked;
+	spin_unlock(&q->wait.lock);
+	if (n)
+		wake_up_all(&q->wait);
+	return n;
+}
+
+/* Until attempt @n is over: 0, -EINTR: a fatal signal, -ENXIO: dead. */
+static int await(struct gch *g, u64 n)
+{
+	if (wait_event_killable(g->req.wait, READ_ONCE(g->req.tried) >= n ||
+				READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+/**
+ * gch_collect() - explicit collection
+ * @wait: until it is done, sweep included
+ * @cycle: out: cycles completed
+ *
+ * Return: 0, -EAGAIN: attempts ended, -EINTR: a fatal signal, -ENXIO: dead.
+ */
+int gch_collect(struct gch *g, bool wait, u64 *cycle)
+{
+	u64 n = request(g, true);
+	int err = wait ? await(g, n) : 0;
+
+	if (err)
+		return err;
+	*cycle = g->cycles + !wait;
+	return wait ? READ_ONCE(g->req.result) : 0;
+}
+
+/** gch_collect_for_room() - collect and wait: 0, -EINTR, or -ENOMEM: held */
+int gch_collect_for_room(struct gch *g)
+{
+	u64 n = request(g, false);
+
+	if (!n)
+		return -ENOMEM;
+	return await(g, n) == -EINTR ? -EINTR : 0;
+}
+
+/** gch_collect_if_due() - start a cycle if enough has been allocated since
+ *
+ * core.lock held.
+ */
+void gch_collect_if_due(struct gch *g)
+{
+	if (g->core.n.alloc_since < g->trigger || READ_ONCE(g->req.hold))
+		return;
+	if (READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
+	    g->core.phase == GCHEAP_PHASE_IDLE)
+		request(g, false);
+}
+
+/**
+ * gch_hold() - count reasons not to collect by oneself
+ *
+ * Once it returns for a new one, no collection is under way that was not asked for
+ * explicitly: the caller is about to have pointers where no root is yet. Return: 0,
+ * -EINVAL, -EINTR: a fatal signal, -ENXIO: dead.
+ */
+int gch_hold(struct gch *g, int delta, u32 *count)
+{
+	struct gch_requests *q = &g->req;
+	int err = 0;
+	u64 asked;
+
+	spin_lock(&q->wait.lock);
+	if ((delta < 0 && !q->hold) || (delta > 0 && q->hold == U32_MAX))
+		err = -EINVAL;
+	else
+		q->hold += delta;
+	*count = q->hold;
+	asked = q->asked;
+	spin_unlock(&q->wait.lock);
+	if (err || delta < 0)
+		return err;
+	err = await(g, asked);
+	if (err) {
+		spin_lock(&q->wait.lock);
+		*count = --q->hold;
+		spin_unlock(&q->wait.lock);
+	}
+	return err;
+}

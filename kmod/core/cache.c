@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Caches: a cell size and a layout. */
+#include "heap.h"
+
+void gch_cache_free_maps(struct gch_cache *c)
+{
+	env_free(c->fixed.ptr);
+	env_free(c->fixed.weak);
+	env_free(c->elem.ptr);
+	env_free(c->elem.weak);
+}
+
+/**
+ * gch_cache_create() - add a cache
+ * @proto: size, layout, flags and maps, checked by the caller; on success the
+ *	maps are the cache's
+ *
+ * Return: its number, -ENOSPC or -ENOMEM.
+ */
+int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto)
+{
+	struct gch_cache *c;
+	u32 i;
+
+	env_assert_held(&h->lock);
+	for (i = 0; i < GCHEAP_MAX_CACHES && h->cache[i]; i++)
+		;
+	if (i == GCHEAP_MAX_CACHES)
+		return -ENOSPC;
+	c = gch_take(h, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	*c = *proto;
+	c->weak = c->fixed.weak || c->elem.weak;
+	if (!(c->flags & GCHEAP_CACHE_LARGE)) {
+		c->slots = gch_span_slots(c->cell_size);
+		c->ncells = c->slots * GCHEAP_SLOT_SIZE / c->cell_size;
+		c->recip = gch_recip(c->cell_size);
+	}
+	h->npast_end += !!(c->flags & GCHEAP_CACHE_PAST_END);
+	h->cache[i] = c;
+	h->ncaches = max(h->ncaches, i + 1);
+	return i;
+}
+
+/** gch_cache_destroy() - remove a cache: 0, -ENOENT, or -EBUSY: it has spans */
+int gch_cache_destroy(struct gch_heap *h, u32 cache)
+{
+	struct gch_cache *c;
+
+	env_assert_held(&h->lock);
+	if (cache >= h->ncaches || !h->cache[cache])
+		return -ENOENT;
+	c = h->cache[cache];
+	if (c->nspans)
+		return -EBUSY;
+	h->npast_end -= !!(c->flags & GCHEAP_CACHE_PAST_END);
+	h->cache[cache] = NULL;
+	gch_cache_free_maps(c);
+	env_free(c);
+	return 0;
+}

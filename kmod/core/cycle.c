@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The steps of one collection that change the phase together with the structure,
+ * for the collector thread and for the tests, which go:
+ *
+ *   gch_cycle_clear()	program running; gch_mark_clear() while it says so
+ *   gch_cycle_stop()	structure is frozen from here (I1); stop the world
+ *   gch_cycle_mark()	then roots by gch_mark_ambiguous() and _precise(), and
+ *			gch_mark_drain(), without the lock
+ *   gch_cycle_finish()	weak fields and finalizers
+ *   gch_cycle_sweep()	release the world; gch_sweep_some() while it says so
+ *   gch_cycle_end()
+ *
+ * or gch_cycle_abandon() instead of one of the last four, when the world cannot be
+ * stopped or a root not be read: nothing is freed then. Lock held in each.
+ */
+#include "heap.h"
+
+void gch_cycle_clear(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_CLEAR);
+}
+
+void gch_cycle_stop(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_STOP);
+}
+
+void gch_cycle_mark(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_MARK);
+	gch_mark_begin(h);
+}
+
+/*
+ * R19: weak fields that refer to what was not reached go first, then finalizable
+ * objects come back to life with all that they refer to, whose weak fields may
+ * refer to what stays dead.
+ */
+void gch_cycle_finish(struct gch_heap *h)
+{
+	u32 ready = h->finals.ready;
+
+	gch_phase_set(h, GCHEAP_PHASE_FINISH);
+	gch_weak_clear(h);
+	gch_final_queue(h);
+	if (h->finals.ready == ready)
+		return;
+	while (gch_mark_drain(h, U32_MAX))
+		;
+	gch_weak_clear(h);
+}
+
+void gch_cycle_sweep(struct gch_heap *h)
+{
+	gch_sweep_begin(h);
+	gch_phase_set(h, GCHEAP_PHASE_SWEEP);
+}
+
+void gch_cycle_end(struct gch_heap *h)
+{
+	gch_sweep_end(h);
+	gch_phase_set(h, GCHEAP_PHASE_IDLE);
+}
+
+void gch_cycle_abandon(struct gch_heap *h)
+{
+	gch_mark_drop(h);
+	gch_phase_set(h, GCHEAP_PHASE_IDLE);
+}

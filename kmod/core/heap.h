@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The heap's structure. Core, plain C: no mm, no user memory.
+ *
+ * Locking: every function that takes a struct gch_heap wants h->lock held,
+ * except where it says otherwise. Structure (descriptors, lists, caches,
+ * ownership) changes only under h->lock and only outside of the phases in
+ * which the world is stopped (invariant I1, gch_phase_frozen()); so marking
+ * reads it without the lock. Frames of slots are added under h->lock at any
+ * time and removed only outside of the frozen phases.
+ */
+#ifndef _GCH_CORE_HEAP_H
+#define _GCH_CORE_HEAP_H
+
+#include "layout.h"
+
+#define GCH_LEAF_SHIFT	6	/* chunks in a leaf of the directory */
+#define GCH_LEAF_CHUNKS	(1u << GCH_LEAF_SHIFT)
+
+/**
+ * struct gch_slot - kernel-only descriptor of a slot
+ * @frame: page frames that back its two pages, 0: none
+ * @bits: the span's mark bits, then as many words of scanned bits: gch_span_bits()
+ * @qnext: mark queue: 0 not queued, else 1 + next span, GCH_QEND at its end;
+ *	GCH_QBUSY while it is being scanned
+ * @lnext, @lprev: list of its cache, 1 + id, 0: none
+ * @commit: owned spans: cells below are accounted in the live bits (R14)
+ * @owner: owned spans: number of the thread; large ones: of the one that made it
+ * All but @frame hold in a span's first slot only.
+ */
+struct gch_slot {
+	u32 frame[GCH_SLOT_PAGES];
+	u64 *bits;
+	u32 qnext;
+	u32 lnext;
+	union {
+		u32 lprev;
+		u32 unused;
+	};
+	u16 commit;
+	u16 owner;
+};
+
+#define GCH_QEND	0xffffffffu
+#define GCH_QBUSY	0xfffffffeu
+
+/**
+ * struct gch_chunk - 2 MiB of the heap
+ * @desc, @slot, @live, @bits: metadata pages, made on demand, freed with it
+ * @used: slots that are in spans, a bit each
+ * @nused: their number
+ * @nweak: spans with weak fields
+ */
+struct gch_chunk {
+	struct gcheap_span *desc[GCH_DESC_PAGES];
+	struct gch_slot *slot[GCH_DESC_PAGES];
+	u64 *live[GCH_LIVE_PAGES];
+	u64 *bits[GCH_MARK_PAGES];
+	u64 used[GCHEAP_CHUNK_SLOTS / 64];
+	u32 nused;
+	u32 nweak;
+};
+
+/**
+ * struct gch_map - pointer and weak words of a stretch of a typed cell
+ * @words: its length; @ptr, @weak: bit maps, NULL if empty
+ */
+struct gch_map {
+	u32 words;
+	u64 *ptr;
+	u64 *weak;
+};
+
+/**
+ * struct gch_cache - where objects of one kind come from
+ * @partial: spans that have free cells and no owner, 1 + id
+ * @npartial, @nspans: spans there, in all
+ */
+struct gch_cache {
+	bool used;
+	u8 layout;
+	u8 tag_bits;
+	bool weak;
+	u32 flags;
+	u32 cell_size;
+	u32 recip;
+	u32 slots;
+	u32 ncells;
+	u32 length_word;
+	struct gch_map fixed;
+	struct gch_map elem;
+	u32 partial;
+	u32 npartial;
+	u64 nspans;
+};
+
+/** struct gch_batch - spans of one cache a thread owns, in the order of use */
+struct gch_batch {
+	u32 n;
+	u32 span[GCHEAP_BATCH];
+};
+
+/**
+ * struct gch_thread - an attached thread, as the core knows it
+ * @number: its place in gch_heap.thread
+ * @pending: 1 + span of the last large object made for it, 0: none. The thread
+ *	may not have the address in a root yet: it is kept until the next.
+ * @batch: by cache number
+ */
+struct gch_thread {
+	u32 number;
+	u32 pending;
+	struct gch_batch *batch[GCHEAP_MAX_CACHES];
+};
+
+enum {				/* gch_final.state */
+	GCH_FINAL_FREE,
+	GCH_FINAL_SET,
+	GCH_FINAL_READY,
+};
+
+/** struct gch_final - a registered or ready finalizer */
+struct gch_final {
+	u64 addr;
+	u64 cookie;
+	u32 hnext;	/* hash chain, or free list */
+	u32 rnext;	/* ready list */
+	u8 state;
+};
+
+struct gch_finals {
+	struct gch_final *pool;
+	u32 *hash;
+	u32 cap;	/* power of two, pool and hash alike */
+	u32 free;	/* 1 + index */
+	u32 registered;
+	u32 ready;
+	u32 ready_head, ready_tail;
+};
+
+/** struct gch_counts - the core's counters; see struct gcheap_status */
+struct gch_counts {
+	u64 heap_bytes, heap_peak;
+	u64 resident_pages;
+	u64 meta_bytes;
+	u64 alloc_bytes, alloc_large_bytes;
+	u64 alloc_since;		/* since the last complete marking */
+	u64 marked_objects, marked_bytes;	/* being counted by the marker */
+	u64 marked_objects_last, marked_bytes_last;
+	u64 live_objects, live_bytes;	/* being counted by the sweep */
+	u64 live_objects_last, live_bytes_last;
+	u64 freed_objects, freed_early, bad_frees;
+	u64 spans_handed, span_calls;
+	u64 weak_cleared;
+	u64 last_bad_free;
+};
+
+struct gch_params {
+	u64 limit;
+	u64 min_heap;
+	u32 growth;
+	bool precise_only;
+};
+
+struct gch_heap;
+struct gch_ref;
+
+/**
+ * struct gch_ops - what the core asks of the platform
+ * @tcb_pos: the program's cursor.pos for a thread and cache; untrusted. Called
+ *	under the heap lock, may not sleep or fault.
+ * @tcb: first page of a thread's control block, or NULL. Likewise; the program
+ *	may write it at any time.
+ * @tcb_reset: set that cursor.pos to 0. Likewise.
+ * @meta_changed: metadata pages of a chunk have come or are about to go: drop
+ *	what the program has mapped there. May sleep.
+ */
+struct gch_ops {
+	u64 (*tcb_pos)(struct gch_heap *h, u32 thread, u32 cache);
+	void (*tcb_reset)(struct gch_heap *h, u32 thread, u32 cache);
+	struct gcheap_tcb *(*tcb)(struct gch_heap *h, u32 thread);
+	void (*meta_changed)(struct gch_heap *h, u32 chunk);
+};
+
+#define GCH_RESERVE_PAGES	8
+
+/**
+ * struct gch_reserve - memory brought in before the heap lock was taken
+ * @block: @bytes long, or NULL; @page: @npages pages
+ * @want, @want_pages: what was lacking
+ */
+struct gch_reserve {
+	void *block;
+	size_t bytes;
+	void *page[GCH_RESERVE_PAGES];
+	u32 npages;
+	size_t want;
+	u32 want_pages;
+};
+
+struct gch_heap {
+	env_lock_t lock;
+	struct gch_reserve reserve;
+	const struct gch_ops *ops;
+	u64 base;			/* user address, 2 MiB aligned */
+	u64 size;			/* reservation */
+	u32 nslots;			/* of the reservation */
+	u32 top;			/* slots below may be in use */
+	struct gch_chunk ***dir;	/* [chunk >> 6][chunk & 63] */
+	u32 ndir;
+	u32 first_free;			/* no free slot below this chunk */
+	struct gch_params param;
+
+	u32 phase;			/* written by phase.c only */
+	bool colour;			/* spans of the other one await the sweep */
+	u32 sweep_at;			/* next slot to sweep */
+
+	u32 qhead, qtail;		/* mark queue, 1 + id */
+	u64 qlen;
+
+	struct gch_cache *cache[GCHEAP_MAX_CACHES];
+	u32 ncaches;			/* highest number + 1 */
+	u32 npast_end;			/* caches with GCHEAP_CACHE_PAST_END */
+	struct gch_thread **thread;
+	u32 max_threads;
+	u32 nthreads;
+	struct gch_finals finals;
+	struct gch_counts n;
+};
+
+/* heap.c */
+int gch_heap_init(struct gch_heap *h, const struct gch_ops *ops, u64 size,
+		  u32 max_threads);
+void gch_heap_destroy(struct gch_heap *h);
+int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n);
+u64 *gch_chunk_bits(struct gch_heap *h, u32 id);
+void gch_chunk_trim(struct gch_heap *h);
+
+/* reserve.c */
+void *gch_take(struct gch_heap *h, size_t bytes);
+void *gch_take_page(struct gch_heap *h);
+bool gch_reserve_fill(struct gch_heap *h);
+void gch_reserve_drop(struct gch_heap *h);
+
+/* cache.c */
+int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto);
+int gch_cache_destroy(struct gch_heap *h, u32 cache);
+void gch_cache_free_maps(struct gch_cache *c);
+
+/* run.c */
+u32 gch_run_alloc(struct gch_heap *h, u32 n);
+void gch_run_free(struct gch_heap *h, u32 id, u32 n);
+bool gch_run_frames(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
+bool gch_run_resident(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
+
+/* span.c */
+int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id);
+int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id);
+int gch_thread_large(struct gch_heap *h, u32 number, u32 cache, u64 bytes,
+		     u32 *id);
+void gch_span_free(struct gch_heap *h, u32 id);
+void gch_span_list(struct gch_heap *h, u32 id);
+void gch_span_unlist(struct gch_heap *h, u32 id);
+void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor);
+void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor);
+
+/* thread.c */
+int gch_thread_attach(struct gch_heap *h, u32 *number);
+void gch_thread_detach(struct gch_heap *h, u32 number);
+int gch_thread_spans(struct gch_heap *h, u32 number, u32 cache, u32 want,
+		     u32 *got, u32 *span);
+void gch_thread_retire_all(struct gch_heap *h, u32 number);
+void gch_thread_retire(struct gch_heap *h, u32 number, u32 cache);
+void gch_thread_commit_all(struct gch_heap *h);
+void gch_thread_roots(struct gch_heap *h);
+u32 gch_thread_cursor(struct gch_heap *h, u32 id);
+void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r);
+void gch_thread_free(struct gch_heap *h, u32 number);
+
+/* free.c */
+u32 gch_free_pending(const struct gcheap_tcb *t, u32 *head);
+void gch_free_drain(struct gch_heap *h, u32 number);
+bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r);
+bool gch_free_early(struct gch_heap *h, u64 addr);
+
+/* mark.c */
+bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots);
+void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n);
+void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n);
+bool gch_mark_drain(struct gch_heap *h, u32 spans);
+void gch_mark_begin(struct gch_heap *h);
+void gch_mark_drop(struct gch_heap *h);
+u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off,
+		    u64 bytes);
+
+/* final.c */
+int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old);
+int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old);
+u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max);
+void gch_final_pop(struct gch_heap *h, u32 n);
+void gch_final_roots(struct gch_heap *h);
+void gch_final_queue(struct gch_heap *h);
+void gch_final_destroy(struct gch_heap *h);
+
+/* weak.c */
+void gch_weak_clear(struct gch_heap *h);
+
+/* sweep.c */
+void gch_sweep_begin(struct gch_heap *h);
+bool gch_sweep_some(struct gch_heap *h, u32 spans);
+void gch_sweep_span(struct gch_heap *h, u32 id);
+void gch_sweep_end(struct gch_heap *h);
+
+/* cycle.c */
+void gch_cycle_clear(struct gch_heap *h);
+void gch_cycle_stop(struct gch_heap *h);
+void gch_cycle_mark(struct gch_heap *h);
+void gch_cycle_finish(struct gch_heap *h);
+void gch_cycle_sweep(struct gch_heap *h);
+void gch_cycle_end(struct gch_heap *h);
+void gch_cycle_abandon(struct gch_heap *h);
+
+/* phase.c */
+void gch_phase_set(struct gch_heap *h, u32 phase);
+
+/* plan.c: policy, pure functions of numbers */
+u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap);
+u64 gch_plan_retain(u64 heap_bytes, u64 trigger);
+
+/* verify.c */
+struct gch_fault {
+	u32 code;
+	u32 where;
+	u64 detail;
+};
+int gch_verify(struct gch_heap *h, struct gch_fault *f);
+
+static inline u32 gch_final_bucket(const struct gch_finals *f, u64 addr)
+{
+	return env_hash64(addr, env_ctz64(f->cap));
+}
+
+/* The world is stopped or being stopped: structure must not change (I1). */
+static inline bool gch_phase_frozen(const struct gch_heap *h)
+{
+	return h->phase >= GCHEAP_PHASE_STOP && h->phase <= GCHEAP_PHASE_FINISH;
+}
+
+static inline struct gch_chunk *gch_chunk(const struct gch_heap *h, u32 c)
+{
+	struct gch_chunk **leaf = h->dir[c >> GCH_LEAF_SHIFT];
+
+	return leaf ? leaf[c & (GCH_LEAF_CHUNKS - 1)] : NULL;
+}
+
+/* The next three want the slot's metadata to exist: id below h->top, in use. */
+static inline struct gcheap_span *gch_desc(const struct gch_heap *h, u32 id)
+{
+	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+
+	return &c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+}
+
+static inline struct gch_slot *gch_slot(const struct gch_heap *h, u32 id)
+{
+	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+
+	return &c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+}
+
+/*
+ * A span's live bits. Contiguous, since a span does not cross a block of
+ * GCH_BLOCK_SLOTS slots (I2), unless it holds one large object, whose only bit
+ * is its first slot's.
+ */
+static inline u64 *gch_chunk_live(const struct gch_chunk *c, u32 id)
+{
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+
+	return &c->live[i / GCH_LIVE_SLOTS]
+		       [i % GCH_LIVE_SLOTS * GCH_LIVE_WORDS];
+}
+
+static inline u64 *gch_live(const struct gch_heap *h, u32 id)
+{
+	return gch_chunk_live(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
+}
+
+/* Descriptor of a slot that may have no metadata; NULL then, or if free. */
+static inline struct gcheap_span *gch_span_at(const struct gch_heap *h, u32 id,
+					      u32 *first)
+{
+	struct gch_chunk *c;
+	struct gcheap_span *d;
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+
+	if (id >= h->top)
+		return NULL;
+	c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	if (!c || !c->desc[i / GCH_DESC_SLOTS])
+		return NULL;
+	d = &c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	if (!d->head)
+		return NULL;
+	*first = d->head - 1;
+	return *first == id ? d : gch_desc(h, *first);
+}
+
+/*
+ * A word of the heap by its offset, or NULL if its page was never touched.
+ * Offset inside of a span; lock held or phase frozen.
+ */
+static inline u64 *gch_heap_word(const struct gch_heap *h, u64 off)
+{
+	u32 frame = READ_ONCE(gch_slot(h, off >> GCHEAP_SLOT_SHIFT)->
+			      frame[(off >> GCH_PAGE_SHIFT) % GCH_SLOT_PAGES]);
+
+	if (!frame)
+		return NULL;
+	return env_frame_addr(frame) + off % GCH_PAGE_SIZE;
+}
+
+static inline u64 gch_slot_addr(const struct gch_heap *h, u32 id)
+{
+	return h->base + ((u64)id << GCHEAP_SLOT_SHIFT);
+}
+
+static inline bool gch_span_owned(const struct gcheap_span *d)
+{
+	return d->state == GCHEAP_SPAN_OWNED;
+}
+
+/* Words of mark bits and, if it is ever scanned, as many of scanned bits. */
+static inline u32 gch_span_bits(const struct gcheap_span *d)
+{
+	return gch_bit_words(d->ncells) *
+	       (d->flags & GCHEAP_SPANF_NOSCAN ? 1 : 2);
+}
+
+/* Awaits the sweep of the last cycle. The flag holds the colour last swept. */
+static inline bool gch_span_unswept(const struct gch_heap *h,
+				    const struct gcheap_span *d)
+{
+	return !!(d->flags & GCHEAP_SPANF_COLOUR) != h->colour;
+}
+
+/* Cells of an owned span became free where its thread may still hand them out. */
+static inline void gch_span_reopened(struct gch_heap *h, struct gcheap_span *d,
+				     u32 cells)
+{
+	u64 bytes = (u64)cells * d->cell_granules * GCHEAP_GRANULE;
+
+	if (cells)
+		WRITE_ONCE(d->flags, d->flags & ~GCHEAP_SPANF_ZERO);
+	h->n.alloc_bytes += bytes;
+	h->n.alloc_since += bytes;
+}
+
+/**
+ * struct gch_ref - a cell
+ * @c: chunk its span begins in; @d, @s: descriptors of the span; @id: the span;
+ *	@cell: its number there
+ */
+struct gch_ref {
+	struct gch_chunk *c;
+	struct gcheap_span *d;
+	struct gch_slot *s;
+	u32 id;
+	u32 cell;
+};
+
+static inline bool gch_ref_live(const struct gch_ref *r)
+{
+	return gch_chunk_live(r->c, r->id)[r->cell / 64] & (1ull << (r->cell % 64));
+}
+
+/*
+ * A cell counts as allocated if its live bit is set or if it lies in an owned
+ * span at or above the commit point, where the kernel cannot know (R14).
+ */
+static inline bool gch_ref_allocated(const struct gch_ref *r)
+{
+	return gch_ref_live(r) ||
+	       (gch_span_owned(r->d) && r->cell >= r->s->commit);
+}
+
+/**
+ * gch_ref_at() - the cell, allocated or not, that an offset lies in
+ * @h: heap; lock held or phase frozen
+ * @off: any number
+ * @r: the cell
+ */
+static inline bool gch_ref_at(const struct gch_heap *h, u64 off,
+			      struct gch_ref *r)
+{
+	u32 id = off >> GCHEAP_SLOT_SHIFT, i = id % GCHEAP_CHUNK_SLOTS;
+	struct gcheap_span *d;
+	struct gch_chunk *c;
+
+	if (off >= (u64)h->top << GCHEAP_SLOT_SHIFT)
+		return false;
+	c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	if (!c || !c->desc[i / GCH_DESC_SLOTS])
+		return false;
+	d = &c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	if (!d->head)
+		return false;
+	r->id = d->head - 1;
+	if (r->id != id) {
+		c = gch_chunk(h, r->id / GCHEAP_CHUNK_SLOTS);
+		i = r->id % GCHEAP_CHUNK_SLOTS;
+		d = &c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	}
+	r->c = c;
+	r->d = d;
+	r->s = &c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	r->cell = d->recip ?
+		gch_cell_of((u32)(off - ((u64)r->id << GCHEAP_SLOT_SHIFT)),
+			    d->recip) : 0;
+	return r->cell < d->ncells;
+}
+
+/** gch_resolve() - the allocated cell an address lies in; see gch_ref_at() */
+static inline bool gch_resolve(const struct gch_heap *h, u64 addr,
+			       struct gch_ref *r)
+{
+	return gch_ref_at(h, addr - h->base, r) && gch_ref_allocated(r);
+}
+
+/* Whether a resolved cell survives: marked, or black, which is not live yet. */
+static inline bool gch_ref_kept(const struct gch_ref *r)
+{
+	return r->s->bits[r->cell / 64] & (1ull << (r->cell % 64)) ||
+	       !gch_ref_live(r);
+}
+
+static inline u64 gch_ref_addr(const struct gch_heap *h, const struct gch_ref *r)
+{
+	return gch_slot_addr(h, r->id) +
+	       (u64)r->cell * r->d->cell_granules * GCHEAP_GRANULE;
+}
+
+#endif

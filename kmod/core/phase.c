@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The phase of the collection cycle; this file is its only writer. */
+#include "heap.h"
+
+static bool may_follow(u32 from, u32 to)
+{
+	switch (to) {
+	case GCHEAP_PHASE_IDLE:		/* done, or an attempt ended */
+		return from != GCHEAP_PHASE_IDLE;
+	case GCHEAP_PHASE_CLEAR:
+		return from == GCHEAP_PHASE_IDLE;
+	case GCHEAP_PHASE_STOP:
+		return from == GCHEAP_PHASE_CLEAR;
+	case GCHEAP_PHASE_MARK:
+		return from == GCHEAP_PHASE_STOP;
+	case GCHEAP_PHASE_FINISH:
+		return from == GCHEAP_PHASE_MARK;
+	case GCHEAP_PHASE_SWEEP:
+		return from == GCHEAP_PHASE_FINISH;
+	}
+	return false;
+}
+
+/**
+ * gch_phase_set() - go to a phase
+ * @h: heap, lock held
+ * @phase: GCHEAP_PHASE_*, one that may follow the present one
+ */
+void gch_phase_set(struct gch_heap *h, u32 phase)
+{
+	env_assert_held(&h->lock);
+	WARN_ON_ONCE(!may_follow(h->phase, phase));
+	WRITE_ONCE(h->phase, phase);
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Spans: made, handed out, accounted, taken back. */
+#include "heap.h"
+
+/* Lists of spans with free cells: doubly linked by 1 + id, 0 ends. */
+void gch_span_list(struct gch_heap *h, u32 id)
+{
+	struct gch_cache *c = h->cache[gch_desc(h, id)->cache];
+	struct gch_slot *s = gch_slot(h, id);
+
+	s->lnext = c->partial;
+	s->lprev = 0;
+	if (c->partial)
+		gch_slot(h, c->partial - 1)->lprev = id + 1;
+	c->partial = id + 1;
+	c->npartial++;
+}
+
+void gch_span_unlist(struct gch_heap *h, u32 id)
+{
+	struct gch_cache *c = h->cache[gch_desc(h, id)->cache];
+	struct gch_slot *s = gch_slot(h, id);
+
+	if (s->lprev)
+		gch_slot(h, s->lprev - 1)->lnext = s->lnext;
+	else
+		c->partial = s->lnext;
+	if (s->lnext)
+		gch_slot(h, s->lnext - 1)->lprev = s->lprev;
+	s->lnext = 0;
+	s->lprev = 0;
+	c->npartial--;
+}
+
+static bool run_has_frames(const struct gch_heap *h, u32 id, u32 n)
+{
+	u32 p;
+
+	for (; n; n--, id++)
+		for (p = 0; p < GCH_SLOT_PAGES; p++)
+			if (gch_slot(h, id)->frame[p])
+				return true;
+	return false;
+}
+
+/* The bits of 16-byte cells that are scanned do not fit the slots' share: see GCH_MARK_WORDS. */
+static int span_bits(struct gch_heap *h, u32 id, struct gcheap_span *d)
+{
+	struct gch_slot *s = gch_slot(h, id);
+	u32 words = gch_span_bits(d);
+
+	if (words <= 2 * GCH_MARK_WORDS * d->nslots) {
+		s->bits = gch_chunk_bits(h, id);
+		if (!s->bits)
+			return -ENOMEM;
+		memset(s->bits, 0, words * sizeof(u64));
+		return 0;
+	}
+	s->bits = gch_take(h, words * sizeof(u64));
+	if (!s->bits)
+		return -ENOMEM;
+	h->n.meta_bytes += words * sizeof(u64);
+	d->flags |= GCHEAP_SPANF_SIDE;
+	return 0;
+}
+
+static u8 span_flags(const struct gch_heap *h, const struct gch_cache *c, u32 id,
+		     u32 nslots)
+{
+	u8 flags = 0;
+
+	if (!run_has_frames(h, id, nslots))
+		flags |= GCHEAP_SPANF_ZERO;
+	if (c->layout == GCHEAP_NOSCAN)
+		flags |= GCHEAP_SPANF_NOSCAN;
+	if (c->flags & GCHEAP_CACHE_PAST_END)
+		flags |= GCHEAP_SPANF_PAST_END;
+	if (h->colour)
+		flags |= GCHEAP_SPANF_COLOUR;
+	return flags;
+}
+
+static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
+		     u32 *id_out)
+{
+	struct gch_cache *c = h->cache[cache];
+	u64 bytes = (u64)nslots << GCHEAP_SLOT_SHIFT;
+	struct gcheap_span *d;
+	struct gch_slot *s;
+	u32 id, i;
+
+	if (h->param.limit && h->n.heap_bytes + bytes > h->param.limit)
+		return -ENOMEM;
+	id = gch_run_alloc(h, nslots);
+	if (id == GCH_NO_RUN)
+		return -ENOMEM;
+	d = gch_desc(h, id);
+	d->nslots = nslots;
+	d->recip = c->recip;
+	d->cell_granules = c->cell_size / GCHEAP_GRANULE;
+	d->bytes = 0;
+	d->cache = cache;
+	d->ncells = ncells;
+	d->nlive = 0;
+	d->flags = span_flags(h, c, id, nslots);
+	if (span_bits(h, id, d)) {
+		d->flags = 0;
+		gch_run_free(h, id, nslots);
+		return -ENOMEM;
+	}
+	s = gch_slot(h, id);
+	s->qnext = 0;
+	s->lnext = 0;
+	s->lprev = 0;
+	s->commit = 0;
+	s->owner = 0;
+	memset(gch_live(h, id), 0, gch_bit_words(ncells) * sizeof(u64));
+	for (i = 0; i < nslots; i++)
+		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
+	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak += c->weak;
+	c->nspans++;
+	h->n.heap_bytes += bytes;
+	h->n.heap_peak = max(h->n.heap_peak, h->n.heap_bytes);
+	*id_out = id;
+	return 0;
+}
+
+/** gch_span_free() - give a span without live cells back; not in any list */
+void gch_span_free(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+	struct gch_cache *c = h->cache[d->cache];
+	struct gch_slot *s = gch_slot(h, id);
+	u32 n = d->nslots, i;
+
+	env_assert_held(&h->lock);
+	if (d->flags & GCHEAP_SPANF_SIDE) {
+		h->n.meta_bytes -= gch_span_bits(d) * sizeof(u64);
+		env_free(s->bits);
+	}
+	s->bits = NULL;
+	d->state = GCHEAP_SPAN_FREE;
+	d->flags = 0;
+	for (i = 0; i < n; i++)
+		WRITE_ONCE(gch_desc(h, id + i)->head, 0);
+	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak -= c->weak;
+	c->nspans--;
+	h->n.heap_bytes -= (u64)n << GCHEAP_SLOT_SHIFT;
+	gch_run_free(h, id, n);
+}
+
+/* The first span of a cache's list that is swept, or is worth it when it is. */
+static bool partial_pop(struct gch_heap *h, struct gch_cache *c, u32 *id)
+{
+	while (c->partial) {
+		*id = c->partial - 1;
+		if (!gch_span_unswept(h, gch_desc(h, *id))) {
+			gch_span_unlist(h, *id);
+			return true;
+		}
+		gch_sweep_span(h, *id);
+	}
+	return false;
+}
+
+/* Take a span with free cells off its cache's list; sweep until there is one. */
+static bool span_partial(struct gch_heap *h, struct gch_cache *c, u32 *id)
+{
+	u32 rounds = 8;		/* bound what one call does for all */
+	bool more = true;
+
+	while (!partial_pop(h, c, id)) {
+		if (!more || !rounds--)
+			return false;
+		more = gch_sweep_some(h, 32);
+	}
+	return true;
+}
+
+/**
+ * gch_span_take() - a span with free cells for a thread
+ * @thread: its number
+ * @cache: cache in use, not a large one
+ * @id: out: the span, GCHEAP_SPAN_OWNED, swept, commit point 0
+ *
+ * Return: 0, or -ENOMEM: no room, no memory or the limit.
+ */
+int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
+{
+	struct gch_cache *c = h->cache[cache];
+	struct gcheap_span *d;
+	struct gch_slot *s;
+	u64 bytes;
+	int err;
+
+	env_assert_held(&h->lock);
+	if (!span_partial(h, c, id)) {
+		err = span_make(h, cache, c->slots, c->ncells, id);
+		if (err)
+			return err;
+	}
+	d = gch_desc(h, *id);
+	s = gch_slot(h, *id);
+	d->state = GCHEAP_SPAN_OWNED;
+	s->owner = thread;
+	s->commit = 0;
+	bytes = (u64)(d->ncells - d->nlive) * c->cell_size;
+	h->n.alloc_bytes += bytes;
+	h->n.alloc_since += bytes;
+	h->n.spans_handed++;
+	return 0;
+}
+
+/**
+ * gch_span_large() - a span of one object
+ * @cache: cache in use, a large one
+ * @bytes: size, at least 1
+ * @id: out: the span, its cell live
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
+{
+	struct gcheap_span *d;
+	u64 slots;
+	int err;
+
+	env_assert_held(&h->lock);
+	/* Cells are measured in granules, in 32 bits. */
+	if (bytes > h->size || bytes > (u64)U32_MAX * GCHEAP_GRANULE)
+		return -ENOMEM;
+	slots = (bytes + GCHEAP_SLOT_SIZE - 1) >> GCHEAP_SLOT_SHIFT;
+	err = span_make(h, cache, slots, 1, id);
+	if (err)
+		return err;
+	d = gch_desc(h, *id);
+	d->bytes = bytes;
+	d->cell_granules = (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
+	d->nlive = 1;
+	gch_live(h, *id)[0] = 1;
+	d->state = GCHEAP_SPAN_LARGE;
+	h->n.alloc_bytes += bytes;
+	h->n.alloc_large_bytes += bytes;
+	h->n.alloc_since += bytes;
+	return 0;
+}
+
+/* Live cells in [lo, hi). */
+static u32 live_count(const struct gch_heap *h, u32 id, u32 lo, u32 hi)
+{
+	const u64 *live = gch_live(h, id);
+	u32 w, n = 0;
+
+	for (w = lo / 64; w < gch_bit_words(hi); w++)
+		n += env_weight64(live[w] & gch_word_mask(w, lo, hi));
+	return n;
+}
+
+/**
+ * gch_span_commit() - account the cells a thread has handed out
+ * @id: owned span; swept here if it was not, since what moves below the commit
+ *	point would be dead to that sweep
+ * @cursor: cells below it are allocated; the program's word, checked here
+ *
+ * Sets their live bits. The commit point never moves back, whatever the
+ * program writes. The thread looks only at bits from its cursor on, so it does
+ * not see them change.
+ */
+void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+	struct gch_slot *s = gch_slot(h, id);
+	u64 *live = gch_live(h, id);
+	u32 w;
+
+	env_assert_held(&h->lock);
+	if (gch_span_unswept(h, d))
+		gch_sweep_span(h, id);
+	cursor = min_t(u32, cursor, d->ncells);
+	if (cursor <= s->commit)
+		return;
+	for (w = s->commit / 64; w < gch_bit_words(cursor); w++)
+		WRITE_ONCE(live[w], live[w] |
+			   gch_word_mask(w, s->commit, cursor));
+	s->commit = cursor;
+}
+
+/**
+ * gch_span_retire() - take an owned span back from its thread
+ * @cursor: as for gch_span_commit(); exact, since the thread is in a call or dead
+ */
+void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+	u64 unused;
+	u32 done;
+
+	env_assert_held(&h->lock);
+	gch_span_commit(h, id, cursor);
+	done = gch_slot(h, id)->commit;
+	d->nlive = live_count(h, id, 0, d->ncells);
+	d->flags &= ~GCHEAP_SPANF_ZERO;
+	unused = d->ncells - done - live_count(h, id, done, d->ncells);
+	unused *= h->cache[d->cache]->cell_size;
+	h->n.alloc_bytes -= min(unused, h->n.alloc_bytes);
+	h->n.alloc_since -= min(unused, h->n.alloc_since);
+	gch_slot(h, id)->owner = 0;
+	gch_slot(h, id)->commit = 0;
+	if (!d->nlive) {
+		gch_span_free(h, id);
+	} else if (d->nlive < d->ncells) {
+		d->state = GCHEAP_SPAN_PARTIAL;
+		gch_span_list(h, id);
+	} else {
+		d->state = GCHEAP_SPAN_FULL;
+	}
+}

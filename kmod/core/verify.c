@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The verifier: what has to hold of the whole structure whenever the heap lock is
+ * held and no core function is at work. It trusts no link that it has not checked,
+ * and reports the first thing wrong by number:
+ *
+ *  V1  slots of a span have its head and are used; free slots have neither
+ *  V2  a chunk's count of used slots; no free slot in a chunk below first_free
+ *  V3  a span's geometry is its cache's; it lies in one block, or is large
+ *  V4  state and count of live cells agree with the live bits
+ *  V5  lists of spans with free cells hold all of these and nothing else
+ *  V6  owned spans are in their owner's batch, once, and nothing else is
+ *  V7  no bit at or above the number of cells; commit point within, 0 if unowned
+ *  V8  no span awaits the sweep but in phase SWEEP
+ *  V9  queue empty outside of marking; at its end all that is marked is scanned,
+ *      and only allocated cells are marked
+ *  V10 bytes in spans, spans of a cache, weak spans, metadata: recounted
+ *  V11 finalizers: chains, lists and counts; they are for allocated cells
+ */
+#include "heap.h"
+
+struct verifier {
+	const struct gch_heap *h;
+	struct gch_fault *f;
+	u64 heap_bytes, meta_bytes;
+	u64 nspans[GCHEAP_MAX_CACHES];
+	u32 npartial[GCHEAP_MAX_CACHES];
+	u32 nowned;
+};
+
+static bool wrong(struct verifier *v, u32 code, u32 where, u64 detail)
+{
+	v->f->code = code;
+	v->f->where = where;
+	v->f->detail = detail;
+	return false;
+}
+
+/* The span that starts at a slot, by a number that may be anything; NULL: none. */
+static struct gcheap_span *span_of(struct verifier *v, u32 id)
+{
+	const struct gch_heap *h = v->h;
+	struct gch_chunk *c;
+
+	if (id >= h->nslots)
+		return NULL;
+	c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	if (!c || !c->desc[id % GCHEAP_CHUNK_SLOTS / GCH_DESC_SLOTS])
+		return NULL;
+	return gch_desc(h, id)->head == id + 1 ? gch_desc(h, id) : NULL;
+}
+
+static bool is_live(const struct gch_heap *h, u32 id, u32 cell)
+{
+	return gch_live(h, id)[cell / 64] & (1ull << (cell % 64));
+}
+
+static bool check_head(struct verifier *v, u32 id)
+{
+	const struct gch_heap *h = v->h;
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	u32 i = id % GCHEAP_CHUNK_SLOTS, head = 0;
+	bool used = c->used[i / 64] & (1ull << (i % 64));
+	struct gcheap_span *d;
+
+	if (c->desc[i / GCH_DESC_SLOTS])
+		head = gch_desc(h, id)->head;
+	if (!used)
+		return head ? wrong(v, 1, id, head) : true;
+	if (!head || id >= h->top)
+		return wrong(v, 1, id, head);
+	d = span_of(v, head - 1);
+	if (!d || id < head - 1 || id - (head - 1) >= d->nslots)
+		return wrong(v, 1, id, head);
+	/* A span's own slots are counted from its first. */
+	if (id == head - 1 && (id > h->top || d->nslots > h->top - id))
+		return wrong(v, 1, id, d->nslots);
+	return true;
+}
+
+/* Every slot of a span is its own; gaps are found at the slots themselves. */
+static bool check_slots(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->nslots; i++) {
+		const struct gch_chunk *c;
+		u32 at = (id + i) % GCHEAP_CHUNK_SLOTS;
+
+		c = gch_chunk(v->h, (id + i) / GCHEAP_CHUNK_SLOTS);
+		if (!c || !c->desc[at / GCH_DESC_SLOTS] ||
+		    !(c->used[at / 64] & (1ull << (at % 64))) ||
+		    gch_desc(v->h, id + i)->head != id + 1)
+			return wrong(v, 1, id + i, id + 1);
+	}
+	return true;
+}
+
+static bool check_large(const struct gch_cache *c, const struct gcheap_span *d)
+{
+	return c->flags & GCHEAP_CACHE_LARGE && d->ncells == 1 && !d->recip &&
+	       d->bytes && d->cell_granules ==
+	       (d->bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE &&
+	       d->nslots == (d->bytes + GCHEAP_SLOT_SIZE - 1) >> GCHEAP_SLOT_SHIFT;
+}
+
+static bool check_small(const struct gch_cache *c, const struct gcheap_span *d,
+			u32 id)
+{
+	return !(c->flags & GCHEAP_CACHE_LARGE) && !d->bytes &&
+	       d->nslots == c->slots && d->ncells == c->ncells &&
+	       d->recip == c->recip &&
+	       d->cell_granules * GCHEAP_GRANULE == c->cell_size &&
+	       d->nslots <= GCH_SPAN_SLOTS_MAX &&
+	       id / GCH_BLOCK_SLOTS == (id + d->nslots - 1) / GCH_BLOCK_SLOTS;
+}
+
+static bool check_geometry(struct verifier *v, u32 id,
+			   const struct gcheap_span *d)
+{
+	const struct gch_cache *c;
+	bool large = d->state == GCHEAP_SPAN_LARGE, noscan, side;
+
+	if (d->cache >= v->h->ncaches || !v->h->cache[d->cache])
+		return wrong(v, 3, id, d->cache);
+	c = v->h->cache[d->cache];
+	if (!(large ? check_large(c, d) : check_small(c, d, id)))
+		return wrong(v, 3, id, d->nslots);
+	noscan = c->layout == GCHEAP_NOSCAN;
+	if (!(d->flags & GCHEAP_SPANF_NOSCAN) == noscan)
+		return wrong(v, 3, id, d->flags);
+	side = gch_span_bits(d) > 2 * GCH_MARK_WORDS * d->nslots;
+	if (!(d->flags & GCHEAP_SPANF_SIDE) == side || !gch_slot(v->h, id)->bits)
+		return wrong(v, 3, id, d->flags);
+	return true;
+}
+
+static u32 weight(const u64 *bits, u32 words)
+{
+	u32 n = 0;
+
+	while (words--)
+		n += env_weight64(bits[words]);
+	return n;
+}
+
+static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	u32 live = weight(gch_live(v->h, id), gch_bit_words(d->ncells));
+	bool ok = d->nlive == live;
+
+	switch (d->state) {
+	case GCHEAP_SPAN_OWNED:
+		v->nowned++;
+		return true;
+	case GCHEAP_SPAN_PARTIAL:
+		v->npartial[d->cache]++;
+		ok = ok && live && live < d->ncells;
+		break;
+	case GCHEAP_SPAN_FULL:
+	case GCHEAP_SPAN_LARGE:
+		ok = ok && live == d->ncells;
+		break;
+	default:
+		ok = false;
+	}
+	return ok || wrong(v, 4, id, (u64)d->state << 32 | live);
+}
+
+static bool check_bits(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	const struct gch_slot *s = gch_slot(v->h, id);
+	u32 last = gch_bit_words(d->ncells) - 1;
+	u64 beyond = ~gch_word_mask(last, 0, d->ncells);
+
+	if (gch_live(v->h, id)[last] & beyond)
+		return wrong(v, 7, id, gch_live(v->h, id)[last]);
+	if ((s->bits[last] | s->bits[gch_span_bits(d) - 1]) & beyond)
+		return wrong(v, 7, id, s->bits[last]);
+	if (s->commit > (gch_span_owned(d) ? d->ncells : 0))
+		return wrong(v, 7, id, s->commit);
+	return true;
+}
+
+static bool check_owner(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	u32 owner = gch_slot(v->h, id)->owner, k, n = 0;
+	const struct gch_batch *b;
+
+	if (d->state == GCHEAP_SPAN_LARGE)
+		return owner < v->h->max_threads || wrong(v, 6, id, owner);
+	if (!gch_span_owned(d))
+		return !owner || wrong(v, 6, id, owner);
+	if (owner >= v->h->max_threads || !v->h->thread[owner])
+		return wrong(v, 6, id, owner);
+	b = v->h->thread[owner]->batch[d->cache];
+	for (k = 0; b && k < b->n && k < GCHEAP_BATCH; k++)
+		n += b->span[k] == id;
+	return n == 1 || wrong(v, 6, id, n);
+}
+
+static bool check_colour(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	if (v->h->phase == GCHEAP_PHASE_SWEEP || !gch_span_unswept(v->h, d))
+		return true;
+	return wrong(v, 8, id, d->flags);
+}
+
+static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	const struct gch_slot *s = gch_slot(v->h, id);
+	u32 words = gch_bit_words(d->ncells), w;
+
+	if (s->qnext && v->h->phase != GCHEAP_PHASE_MARK)
+		return wrong(v, 9, id, s->qnext);
+	if (v->h->phase != GCHEAP_PHASE_FINISH)
+		return true;
+	for (w = 0; w < words; w++) {
+		u64 may = gch_live(v->h, id)[w];
+
+		if (gch_span_owned(d))
+			may |= gch_word_mask(w, s->commit, d->ncells);
+		if (s->bits[w] & ~may)
+			return wrong(v, 9, id, s->bits[w]);
+		if (!(d->flags & GCHEAP_SPANF_NOSCAN) &&
+		    s->bits[w] != s->bits[words + w])
+			return wrong(v, 9, id, s->bits[words + w]);
+	}
+	return true;
+}
+
+static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	if (!check_slots(v, id, d) || !check_geometry(v, id, d) ||
+	    !check_bits(v, id, d) || !check_state(v, id, d) ||
+	    !check_owner(v, id, d) || !check_colour(v, id, d) ||
+	    !check_marks(v, id, d))
+		return false;
+	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
+	v->nspans[d->cache]++;
+	if (d->flags & GCHEAP_SPANF_SIDE)
+		v->meta_bytes += gch_span_bits(d) * sizeof(u64);
+	return true;
+}
+
+static u64 chunk_pages(const struct gch_chunk *c)
+{
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; i < GCH_DESC_PAGES; i++)
+		n += !!c->desc[i] + !!c->slot[i];
+	for (i = 0; i < GCH_LIVE_PAGES; i++)
+		n += !!c->live[i];
+	for (i = 0; i < GCH_MARK_PAGES; i++)
+		n += !!c->bits[i];
+	return n;
+}
+
+static bool check_chunk(struct verifier *v, u32 number)
+{
+	const struct gch_chunk *c = gch_chunk(v->h, number);
+	u32 first = number * GCHEAP_CHUNK_SLOTS, id, used, nweak = 0;
+
+	used = weight(c->used, ARRAY_SIZE(c->used));
+	if (c->nused != used)
+		return wrong(v, 2, first, used);
+	if (number < v->h->first_free && used != GCHEAP_CHUNK_SLOTS)
+		return wrong(v, 2, first, v->h->first_free);
+	for (id = first; id < first + GCHEAP_CHUNK_SLOTS; id++) {
+		const struct gcheap_span *d;
+
+		if (!check_head(v, id))
+			return false;
+		d = span_of(v, id);
+		if (!d)
+			continue;
+		if (!check_span(v, id, d))
+			return false;
+		nweak += v->h->cache[d->cache]->weak;
+	}
+	if (c->nweak != nweak)
+		return wrong(v, 10, first, nweak);
+	v->meta_bytes += chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
+	return true;
+}
+
+static bool check_chunks(struct verifier *v)
+{
+	u32 leaf, i;
+
+	for (leaf = 0; leaf < v->h->ndir; leaf++) {
+		if (!v->h->dir[leaf]) {
+			if (v->h->first_free > leaf << GCH_LEAF_SHIFT)
+				return wrong(v, 2, leaf, v->h->first_free);
+			continue;
+		}
+		v->meta_bytes += GCH_LEAF_CHUNKS * sizeof(**v->h->dir);
+		for (i = 0; i < GCH_LEAF_CHUNKS; i++) {
+			u32 c = (leaf << GCH_LEAF_SHIFT) + i;
+
+			if (gch_chunk(v->h, c) && !check_chunk(v, c))
+				return false;
+			if (!gch_chunk(v->h, c) && c < v->h->first_free)
+				return wrong(v, 2, c * GCHEAP_CHUNK_SLOTS, c);
+			env_yield();
+		}
+	}
+	return true;
+}
+
+static bool check_list(struct verifier *v, u32 cache)
+{
+	const struct gch_cache *c = v->h->cache[cache];
+	u32 prev = 0, link, n = 0;
+
+	for (link = c->partial; link; link = gch_slot(v->h, link - 1)->lnext) {
+		const struct gcheap_span *d = span_of(v, link - 1);
+
+		if (!d || d->cache != cache || d->state != GCHEAP_SPAN_PARTIAL ||
+		    gch_slot(v->h, link - 1)->lprev != prev || n++ == c->npartial)
+			return wrong(v, 5, cache, link);
+		prev = link;
+	}
+	if (n != c->npartial || n != v->npartial[cache])
+		return wrong(v, 5, cache, n);
+	if (c->nspans != v->nspans[cache])
+		return wrong(v, 10, cache, v->nspans[cache]);
+	return true;
+}
+
+static bool check_lists(struct verifier *v)
+{
+	u32 i;
+
+	for (i = 0; i < GCHEAP_MAX_CACHES; i++) {
+		if (v->h->cache[i] ? i >= v->h->ncaches || !check_list(v, i) :
+		    v->nspans[i])
+			return v->f->code ? false : wrong(v, 3, i, 0);
+	}
+	return true;
+}
+
+/* As many places in batches as owned spans, each of which was found in one. */
+static bool check_batches(struct verifier *v)
+{
+	u32 t, c, n = 0, threads = 0;
+
+	for (t = 0; t < v->h->max_threads; t++) {
+		if (!v->h->thread[t])
+			continue;
+		threads++;
+		for (c = 0; c < GCHEAP_MAX_CACHES; c++) {
+			const struct gch_batch *b = v->h->thread[t]->batch[c];
+
+			if (b && b->n > GCHEAP_BATCH)
+				return wrong(v, 6, t, b->n);
+			n += b ? b->n : 0;
+		}
+	}
+	if (threads != v->h->nthreads || n != v->nowned)
+		return wrong(v, 6, threads, n);
+	return true;
+}
+
+static bool check_totals(struct verifier *v)
+{
+	const struct gch_heap *h = v->h;
+
+	if (h->n.heap_bytes != v->heap_bytes || h->n.heap_peak < v->heap_bytes)
+		return wrong(v, 10, 0, v->heap_bytes);
+	if (h->n.meta_bytes != v->meta_bytes)
+		return wrong(v, 10, 1, v->meta_bytes);
+	if (h->phase != GCHEAP_PHASE_MARK && (h->qhead || h->qtail || h->qlen))
+		return wrong(v, 9, h->qhead, h->qlen);
+	return true;
+}
+
+/* An address that has a finalizer is that of an allocated cell. */
+static bool final_allocated(struct verifier *v, u64 addr)
+{
+	const struct gch_heap *h = v->h;
+	struct gch_ref r;
+
+	if (!gch_resolve(h, addr, &r) || gch_ref_addr(h, &r) != addr)
+		return false;
+	return is_live(h, r.id, r.cell) ||
+	       (gch_span_owned(r.d) && r.cell >= gch_slot(h, r.id)->commit);
+}
+
+static bool check_chain(struct verifier *v, u32 bucket, u32 *n)
+{
+	const struct gch_finals *f = &v->h->finals;
+	u32 i;
+
+	for (i = f->hash[bucket]; i; i = f->pool[i - 1].hnext) {
+		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_SET ||
+		    (*n)++ == f->registered)
+			return wrong(v, 11, bucket, i);
+		if (gch_final_bucket(f, f->pool[i - 1].addr) != bucket ||
+		    !final_allocated(v, f->pool[i - 1].addr))
+			return wrong(v, 11, bucket, f->pool[i - 1].addr);
+	}
+	return true;
+}
+
+static bool check_ready(struct verifier *v)
+{
+	const struct gch_finals *f = &v->h->finals;
+	u32 i, last = 0, n = 0;
+
+	for (i = f->ready_head; i; i = f->pool[i - 1].rnext) {
+		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_READY ||
+		    n++ == f->ready)
+			return wrong(v, 11, i, n);
+		last = i;
+	}
+	return (n == f->ready && last == f->ready_tail) || wrong(v, 11, last, n);
+}
+
+static bool check_finals(struct verifier *v)
+{
+	const struct gch_finals *f = &v->h->finals;
+	u32 i, n = 0;
+
+	if (f->cap & (f->cap - 1))
+		return wrong(v, 11, 0, f->cap);
+	for (i = 0; i < f->cap; i++)
+		if (!check_chain(v, i, &n))
+			return false;
+	if (n != f->registered)
+		return wrong(v, 11, 0, n);
+	if (!check_ready(v))
+		return false;
+	for (i = f->free, n = 0; i; i = f->pool[i - 1].hnext)
+		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_FREE ||
+		    n++ == f->cap)
+			return wrong(v, 11, i, n);
+	if (n + f->registered + f->ready != f->cap)
+		return wrong(v, 11, 0, n);
+	return true;
+}
+
+/**
+ * gch_verify() - check the whole structure
+ * @f: out: what is wrong
+ *
+ * In phase FINISH only when marking is drained. Return: 0, -EUCLEAN and @f, or
+ * -ENOMEM.
+ */
+int gch_verify(struct gch_heap *h, struct gch_fault *f)
+{
+	struct verifier *v = env_zalloc(sizeof(*v));
+	bool ok;
+
+	env_assert_held(&h->lock);
+	if (!v)
+		return -ENOMEM;
+	v->h = h;
+	v->f = f;
+	memset(f, 0, sizeof(*f));
+	ok = check_chunks(v) && check_lists(v) && check_batches(v) &&
+	     check_totals(v) && check_finals(v);
+	env_free(v);
+	return ok ? 0 : -EUCLEAN;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One heap: an open file of /dev/gcheap.
+ *
+ * Lock order (outer to inner):
+ *
+ *   gch.fetch, gch_events.readers	records being copied to the program
+ *     gch_world.reap			threads coming and going (mm/stop.c)
+ *       mmap_lock
+ *         gch.core.lock		structure of the heap, frames
+ *           i_mmap_rwsem, page table locks	zapping
+ *           gch_herd.lock		(mm/stop.c)
+ *           gch_events.lock		(event.c)
+ *           gch_requests.wait.lock
+ *
+ * User memory is never touched with core.lock held.
+ */
+#ifndef _GCH_GCHEAP_H
+#define _GCH_GCHEAP_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "core/heap.h"
+#include "mm/roots.h"
+#include "mm/stop.h"
+
+struct file;
+struct inode;
+struct poll_table_struct;
+struct page;
+struct seq_file;
+struct task_struct;
+struct vm_area_struct;
+
+#define GCH_NEVENTS	256
+#define GCH_SLACK	16
+
+/**
+ * struct gch_events - records for read()
+ * @readers: one at a time; @lock: the rest
+ * @ring: the last @head - @tail of them; the oldest go when it is full
+ * @lost: how many went unread
+ */
+struct gch_events {
+	struct mutex readers;	/* who reads */
+	spinlock_t lock;	/* the fields below */
+	wait_queue_head_t wait;
+	u32 head, tail;
+	u64 lost;
+	struct gcheap_event ring[GCH_NEVENTS];
+};
+
+/**
+ * struct gch_requests - what is asked of the collector
+ * @wait: collector and those who wait for it
+ * @asked: number of the cycle asked for; @tried: attempts finished, @result of
+ *	the last one
+ * @hold: reasons not to collect by oneself
+ * All under wait.lock.
+ */
+struct gch_requests {
+	wait_queue_head_t wait;
+	u64 asked;
+	u64 tried;
+	int result;
+	u32 hold;
+	bool stop;
+};
+
+/**
+ * struct gch - a heap
+ * @core: the collector's structure; @core.lock protects what follows as well,
+ *	up to the next lock
+ * @bound: mapped; never cleared. @nmaps: mappings of the heap in its mm
+ * @dead: its address space or mapping is gone; set once, read without lock
+ * @tcb: pages of thread control blocks, by page number
+ * @slack: @nslack pages charged and not used, given up when memory runs out, so
+ *	that the program has some to deal with that
+ * @thawed: waits for the end of the frozen phases
+ */
+struct gch {
+	struct kref ref;
+	struct gch_heap core;
+	bool ready;
+	bool bound;
+	atomic_t nmaps;
+	bool dead;
+	bool verify;
+	u64 meta_size, tcb_size;
+	struct xarray tcb;
+	struct gcheap_status *status;
+	u64 cycles, cycles_failed;
+	u64 pages_released, oom_returns;
+	struct page *slack[GCH_SLACK];
+	u32 nslack;
+	u64 pause_last, pause_total, pause_max, stop_max;
+	u64 root_words, threads_stopped;
+	u64 stop_hist[32], pause_hist[32];
+	u64 trigger;
+	wait_queue_head_t thawed;
+
+	struct mutex fetch;	/* setup; handing finalizers out */
+	struct gch_world world;
+	struct gch_roots roots;
+	struct gch_requests req;
+	struct gch_events events;
+	struct task_struct *collector;
+	struct inode *inode;
+	struct vfsmount *mount;
+};
+
+/* dev.c */
+extern const struct file_operations gch_fops;
+void gch_get(struct gch *g);
+void gch_put(struct gch *g);
+void gch_kill(struct gch *g);
+int gch_lock_thawed(struct gch *g);
+void gch_drain(struct gch *g, u32 thread);
+void gch_unlock(struct gch *g);
+
+/* ioctl.c */
+long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* collector.c */
+int gch_collector_start(struct gch *g);
+int gch_collect(struct gch *g, bool wait, u64 *cycle);
+int gch_collect_for_room(struct gch *g);
+void gch_collect_if_due(struct gch *g);
+int gch_hold(struct gch *g, int delta, u32 *count);
+
+/* event.c */
+void gch_events_init(struct gch_events *e);
+void gch_event(struct gch *g, u32 type, u64 a, u64 b, u64 c);
+ssize_t gch_events_read(struct gch_events *e, char __user *buf, size_t len,
+			bool nonblock, const bool *dead);
+
+/* stat.c */
+void gch_stat_publish(struct gch *g);
+void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns);
+void gch_stat_fdinfo(struct seq_file *m, struct file *file);
+
+/* mm/mapping.c */
+int gch_mmap(struct file *file, struct vm_area_struct *vma);
+int gch_mapping_open(struct gch *g, struct file *file);
+void gch_mapping_close(struct gch *g);
+void gch_mapping_meta_changed(struct gch *g, u32 chunk);
+bool gch_mapping_foreign(struct gch *g);
+bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma);
+
+/* mm/pages.c */
+int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
+		    unsigned long addr);
+int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
+void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
+int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
+void gch_pages_release(struct gch *g, u32 id, u32 n);
+void gch_pages_drop(struct gch *g);
+void gch_pages_destroy(struct gch *g);
+void *gch_tcb_page(struct gch *g, u64 page, bool make);
+
+#endif

@@ -1,0 +1,834 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The calls. One table; every argument starts with its size. */
+#include <linux/fs.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "gcheap.h"
+#include "trace.h"
+
+#define HEAP_DEFAULT	(16ull << 30)
+#define THREADS_DEFAULT	1024
+#define THREADS_MAX	32768
+#define GROWTH_MAX	10000
+#define FETCH_BATCH	32
+
+union gch_arg {
+	u32 size;
+	struct gcheap_setup setup;
+	struct gcheap_cache_create cache_create;
+	struct gcheap_cache_destroy cache_destroy;
+	struct gcheap_thread thread;
+	struct gcheap_spans spans;
+	struct gcheap_large large;
+	struct gcheap_flush flush;
+	struct gcheap_root root;
+	struct gcheap_tls tls;
+	struct gcheap_collect collect;
+	struct gcheap_hold hold;
+	struct gcheap_param param;
+	struct gcheap_finalizer finalizer;
+	struct gcheap_finalizers finalizers;
+	struct gcheap_info info;
+	struct gcheap_verify verify;
+};
+
+/* What the core asks of the platform: control blocks and metadata. */
+
+static struct gch *of_core(struct gch_heap *h)
+{
+	return container_of(h, struct gch, core);
+}
+
+static u64 *pos_of(struct gch_heap *h, u32 thread, u32 cache)
+{
+	u64 off = (u64)thread * GCHEAP_TCB_SIZE +
+		  offsetof(struct gcheap_tcb, cursor) +
+		  cache * sizeof(struct gcheap_cursor);
+	void *p = gch_tcb_page(of_core(h), off >> PAGE_SHIFT, false);
+
+	return p ? p + off % PAGE_SIZE : NULL;
+}
+
+static u64 op_tcb_pos(struct gch_heap *h, u32 thread, u32 cache)
+{
+	u64 *pos = pos_of(h, thread, cache);
+
+	return pos ? READ_ONCE(*pos) : 0;
+}
+
+static void op_tcb_reset(struct gch_heap *h, u32 thread, u32 cache)
+{
+	u64 *pos = pos_of(h, thread, cache);
+
+	if (pos)
+		WRITE_ONCE(*pos, 0);
+}
+
+static struct gcheap_tcb *op_tcb(struct gch_heap *h, u32 thread)
+{
+	return gch_tcb_page(of_core(h), (u64)thread * GCHEAP_TCB_SIZE >> PAGE_SHIFT,
+			    false);
+}
+
+static void op_meta_changed(struct gch_heap *h, u32 chunk)
+{
+	gch_mapping_meta_changed(of_core(h), chunk);
+}
+
+static const struct gch_ops core_ops = {
+	.tcb_pos = op_tcb_pos,
+	.tcb_reset = op_tcb_reset,
+	.tcb = op_tcb,
+	.meta_changed = op_meta_changed,
+};
+
+static int setup_check(struct gcheap_setup *a)
+{
+	u32 abi = a->abi, layout = a->layout;
+	u64 features = a->features;
+
+	a->abi = GCHEAP_ABI;
+	a->layout = GCHEAP_LAYOUT;
+	a->features = GCHEAP_FEATURES;
+	if (abi < GCHEAP_ABI_MIN || abi > GCHEAP_ABI || layout != GCHEAP_LAYOUT)
+		return -EPROTONOSUPPORT;
+	if (features & ~GCHEAP_FEATURES)
+		return -EOPNOTSUPP;
+	if (!a->heap_size)
+		a->heap_size = HEAP_DEFAULT;
+	if (!a->min_heap)
+		a->min_heap = GCHEAP_HEAP_MIN;
+	if (!a->growth)
+		a->growth = 100;
+	if (!a->max_threads)
+		a->max_threads = THREADS_DEFAULT;
+	if (a->heap_size < GCHEAP_HEAP_MIN || a->heap_size > GCHEAP_HEAP_MAX ||
+	    a->heap_size % GCHEAP_CHUNK_SIZE || a->growth > GROWTH_MAX ||
+	    a->max_threads > THREADS_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static int do_setup(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_setup *a = &arg->setup;
+	struct gch_heap *h = &g->core;
+	int err;
+
+	err = setup_check(a);
+	if (err)
+		return err;
+	if (mutex_lock_killable(&g->fetch))
+		return -EINTR;
+	err = -EBUSY;
+	if (g->ready)
+		goto out;
+	err = -ENOMEM;
+	g->status = env_page_alloc();
+	if (!g->status)
+		goto out;
+	err = gch_heap_init(h, &core_ops, a->heap_size, a->max_threads);
+	if (err)
+		goto err_status;
+	h->param.limit = a->limit;
+	h->param.min_heap = a->min_heap;
+	h->param.growth = a->growth;
+	h->param.precise_only = a->flags & GCHEAP_SETUP_PRECISE_ONLY;
+	g->roots.precise_only = h->param.precise_only;
+	g->trigger = gch_plan_trigger(0, a->growth, a->min_heap);
+	a->meta_size = (a->heap_size >> GCHEAP_CHUNK_SHIFT) * GCHEAP_META_STRIDE;
+	a->tcb_size = (u64)a->max_threads * GCHEAP_TCB_SIZE;
+	g->meta_size = a->meta_size;
+	g->tcb_size = a->tcb_size;
+	err = gch_collector_start(g);
+	if (err)
+		goto err_heap;
+	smp_store_release(&g->ready, true);	/* pairs with ioctl, mmap, fdinfo */
+	goto out;
+
+err_heap:
+	gch_heap_destroy(h);
+err_status:
+	env_page_free(g->status);
+	g->status = NULL;
+out:
+	mutex_unlock(&g->fetch);
+	return err;
+}
+
+/* One bit map of a typed layout from the program. */
+static int map_copy(u64 **map, u64 from, u32 words)
+{
+	size_t bytes = gch_bit_words(words) * sizeof(u64);
+
+	*map = NULL;
+	if (!from)
+		return 0;
+	if (!words)
+		return -EINVAL;
+	*map = memdup_user(u64_to_user_ptr(from), bytes);
+	if (IS_ERR(*map)) {
+		int err = PTR_ERR(*map);
+
+		*map = NULL;
+		return err;
+	}
+	if (words % 64)
+		(*map)[words / 64] &= ~(~0ull << (words % 64));
+	return 0;
+}
+
+static int map_pair(struct gch_map *m, u32 words, u64 ptr, u64 weak)
+{
+	u32 w;
+	int err;
+
+	if (words > GCHEAP_MAP_WORDS)
+		return -EINVAL;
+	m->words = words;
+	err = map_copy(&m->ptr, ptr, words);
+	if (!err)
+		err = map_copy(&m->weak, weak, words);
+	for (w = 0; !err && m->ptr && m->weak && w < gch_bit_words(words); w++)
+		if (m->ptr[w] & m->weak[w])
+			err = -EINVAL;
+	return err;
+}
+
+static int layout_copy(struct gch_cache *c, const struct gcheap_cache_create *a)
+{
+	int err;
+
+	c->length_word = a->length_word;
+	c->tag_bits = a->tag_bits;
+	if (a->layout != GCHEAP_TYPED) {
+		c->length_word = GCHEAP_NO_LENGTH;
+		return a->fixed_words || a->elem_words || a->length_word ||
+		       a->tag_bits || a->fixed_map || a->fixed_weak ||
+		       a->elem_map || a->elem_weak ? -EINVAL : 0;
+	}
+	if (a->tag_bits > 4 || !(a->fixed_words + a->elem_words) ||
+	    (a->cell_size && a->fixed_words > a->cell_size / 8) ||
+	    (a->length_word != GCHEAP_NO_LENGTH && a->length_word >= a->fixed_words))
+		return -EINVAL;
+	err = map_pair(&c->fixed, a->fixed_words, a->fixed_map, a->fixed_weak);
+	if (!err)
+		err = map_pair(&c->elem, a->elem_words, a->elem_map, a->elem_weak);
+	return err;
+}
+
+static int do_cache_create(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_cache_create *a = &arg->cache_create;
+	struct gch_cache c = {
+		.layout = a->layout,
+		.flags = a->flags,
+		.cell_size = a->cell_size,
+	};
+	int err;
+
+	if (a->pad || a->layout > GCHEAP_TYPED)
+		return -EINVAL;
+	if (a->flags & GCHEAP_CACHE_LARGE ? a->cell_size :
+	    a->cell_size < GCHEAP_GRANULE || a->cell_size > GCHEAP_CELL_MAX ||
+	    a->cell_size % GCHEAP_GRANULE)
+		return -EINVAL;
+	err = layout_copy(&c, a);
+	if (err)
+		goto err_maps;
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			goto err_maps;
+		err = gch_cache_create(&g->core, &c);
+		if (err >= 0)
+			break;
+		gch_unlock(g);
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	if (err >= 0) {
+		a->cache = err;
+		a->span_bytes = g->core.cache[err]->slots * GCHEAP_SLOT_SIZE;
+		a->ncells = g->core.cache[err]->ncells;
+		gch_unlock(g);
+		return 0;
+	}
+err_maps:
+	gch_cache_free_maps(&c);
+	return err;
+}
+
+/* The caller's thread number, checked; core.lock held. */
+static int caller_thread(struct gch *g, u32 number)
+{
+	return number < g->core.max_threads && g->core.thread[number] &&
+	       gch_world_is(&g->world, number) ? 0 : -ESRCH;
+}
+
+/*
+ * Most calls: take the lock outside of frozen phases, check the caller, and
+ * drain its early frees.
+ */
+static int enter(struct gch *g, u32 number)
+{
+	int err = gch_lock_thawed(g);
+
+	if (err)
+		return err;
+	err = caller_thread(g, number);
+	if (err)
+		gch_unlock(g);
+	else
+		gch_drain(g, number);
+	return err;
+}
+
+static bool cache_ok(struct gch *g, u32 cache, bool large)
+{
+	return cache < g->core.ncaches && g->core.cache[cache] &&
+	       !(g->core.cache[cache]->flags & GCHEAP_CACHE_LARGE) == !large;
+}
+
+static int do_cache_destroy(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_cache_destroy *a = &arg->cache_destroy;
+	int err;
+
+	err = enter(g, a->thread);
+	if (err)
+		return err;
+	if (a->cache < g->core.ncaches)
+		gch_thread_retire(&g->core, a->thread, a->cache);
+	err = gch_cache_destroy(&g->core, a->cache);
+	gch_unlock(g);
+	return err;
+}
+
+/* A number for a thread, that of one that has died if need be. */
+static int attach_number(struct gch *g, u32 *number)
+{
+	int err;
+
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			return err;
+		err = gch_thread_attach(&g->core, number);
+		gch_unlock(g);
+	} while ((err == -ENOMEM && gch_reserve_fill(&g->core)) ||
+		 (err == -ENOSPC && gch_world_reap(&g->world)));
+	return err;
+}
+
+static int do_attach(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_thread *a = &arg->thread;
+	u32 number;
+	int err;
+
+	if (a->pad || a->stack_lo > a->stack_hi || a->stack_hi > TASK_SIZE)
+		return -EINVAL;
+	err = attach_number(g, &number);
+	if (err)
+		return err;
+	if (!gch_tcb_page(g, (u64)number * GCHEAP_TCB_SIZE >> PAGE_SHIFT, true))
+		err = -ENOMEM;
+	else
+		err = gch_world_attach(&g->world, number, a->stack_lo, a->stack_hi);
+	if (err) {
+		env_lock(&g->core.lock);
+		gch_thread_free(&g->core, number);
+		gch_unlock(g);
+		return err;
+	}
+	WRITE_ONCE(op_tcb(&g->core, number)->thread, number);
+	a->thread = number;
+	return 0;
+}
+
+static int do_detach(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_thread *a = &arg->thread;
+	int err;
+
+	if (a->pad)
+		return -EINVAL;
+	err = enter(g, a->thread);
+	if (err)
+		return err;
+	gch_thread_retire_all(&g->core, a->thread);
+	gch_unlock(g);
+	err = gch_world_detach(&g->world, a->thread);
+	if (err)
+		return err;
+	env_lock(&g->core.lock);
+	gch_thread_free(&g->core, a->thread);
+	gch_unlock(g);
+	return 0;
+}
+
+/* Out of room: collect and let the caller try once more, unless held. */
+static int collect_for_room(struct gch *g, u64 bytes)
+{
+	gch_event(g, GCHEAP_EV_LIMIT, bytes, g->core.param.limit, 0);
+	return gch_collect_for_room(g);
+}
+
+static int spans_take(struct gch *g, struct gcheap_spans *a)
+{
+	int err;
+
+	err = enter(g, a->thread);
+	if (err)
+		return err;
+	err = -ENOENT;
+	if (!cache_ok(g, a->cache, false))
+		goto out;
+	if (!a->want) {
+		gch_thread_retire(&g->core, a->thread, a->cache);
+		err = 0;
+		goto out;
+	}
+	err = gch_thread_spans(&g->core, a->thread, a->cache, a->want, &a->got,
+			       a->span);
+	gch_collect_if_due(g);
+	trace_gcheap_spans(g, a->thread, a->cache, a->got);
+out:
+	gch_unlock(g);
+	return err;
+}
+
+static int spans_once(struct gch *g, struct gcheap_spans *a)
+{
+	int err;
+
+	do {
+		err = spans_take(g, a);
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	if (err || !a->got)
+		return err;
+	err = gch_pages_populate(g, a->span, a->got);
+	if (!err)
+		return 0;
+	/* Back they go: what has no page would be an OOM kill at first touch. */
+	a->got = 0;
+	if (!enter(g, a->thread)) {
+		gch_thread_retire(&g->core, a->thread, a->cache);
+		gch_unlock(g);
+	}
+	return err;
+}
+
+static void count_oom(struct gch *g)
+{
+	env_lock(&g->core.lock);
+	g->oom_returns++;
+	gch_unlock(g);
+}
+
+static int do_spans(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_spans *a = &arg->spans;
+	int err;
+
+	if (a->want > GCHEAP_BATCH)
+		return -EINVAL;
+	a->got = 0;
+	err = spans_once(g, a);
+	if (err != -ENOMEM)
+		return err;
+	err = collect_for_room(g, GCHEAP_SLOT_SIZE);
+	if (!err)
+		err = spans_once(g, a);
+	if (err == -ENOMEM)
+		count_oom(g);
+	return err;
+}
+
+static int large_take(struct gch *g, struct gcheap_large *a, u32 *id)
+{
+	int err;
+
+	err = enter(g, a->thread);
+	if (err)
+		return err;
+	err = -ENOENT;
+	if (!cache_ok(g, a->cache, true))
+		goto out;
+	err = gch_thread_large(&g->core, a->thread, a->cache, a->bytes, id);
+	gch_collect_if_due(g);
+out:
+	if (err)
+		gch_unlock(g);
+	return err;
+}
+
+static int large_once(struct gch *g, struct gcheap_large *a)
+{
+	struct gcheap_span *d;
+	u32 id, nslots;
+	bool zero;
+	int err;
+
+	do {
+		err = large_take(g, a, &id);	/* 0: with the lock held */
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	if (err)
+		return err;
+	d = gch_desc(&g->core, id);
+	zero = d->flags & GCHEAP_SPANF_ZERO;
+	nslots = d->nslots;
+	a->addr = gch_slot_addr(&g->core, id);
+	gch_unlock(g);
+	/* It is pending: no cycle takes it before the caller has it. */
+	if (!zero)
+		gch_pages_clear(g, a->thread, id, nslots);
+	return 0;
+}
+
+static int do_large(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_large *a = &arg->large;
+	int err;
+
+	if (!a->bytes)
+		return -EINVAL;
+	err = large_once(g, a);
+	if (err != -ENOMEM)
+		return err;
+	err = collect_for_room(g, a->bytes);
+	if (!err)
+		err = large_once(g, a);
+	if (err == -ENOMEM)
+		count_oom(g);
+	return err;
+}
+
+static int do_flush(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_flush *a = &arg->flush;
+	int err;
+
+	if (a->pad)
+		return -EINVAL;
+	err = enter(g, a->thread);
+	if (err)
+		return err;
+	if (a->flags & GCHEAP_FLUSH_SPANS)
+		gch_thread_retire_all(&g->core, a->thread);
+	gch_unlock(g);
+	return 0;
+}
+
+static int do_root_add(struct gch *g, union gch_arg *arg)
+{
+	if (arg->root.pad)
+		return -EINVAL;
+	return gch_roots_add(&g->roots, &arg->root, &arg->root.id);
+}
+
+static int do_root_del(struct gch *g, union gch_arg *arg)
+{
+	if (arg->root.pad)
+		return -EINVAL;
+	return gch_roots_del(&g->roots, arg->root.id);
+}
+
+static int do_tls(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_tls *a = &arg->tls;
+	struct gcheap_tls_module *m = NULL;
+	int err;
+
+	if (a->pad || a->nmodules > 4096)
+		return -EINVAL;
+	if (a->nmodules) {
+		m = memdup_user(u64_to_user_ptr(a->modules),
+				a->nmodules * sizeof(*m));
+		if (IS_ERR(m))
+			return PTR_ERR(m);
+	}
+	err = gch_roots_set_tls(&g->roots, a, m);
+	kfree(m);
+	return err;
+}
+
+static int do_collect(struct gch *g, union gch_arg *arg)
+{
+	return gch_collect(g, arg->collect.flags & GCHEAP_COLLECT_WAIT,
+			   &arg->collect.cycle);
+}
+
+static int do_hold(struct gch *g, union gch_arg *arg)
+{
+	if (arg->hold.delta != 1 && arg->hold.delta != -1)
+		return -EINVAL;
+	return gch_hold(g, arg->hold.delta, &arg->hold.count);
+}
+
+static int param_set(struct gch *g, u32 param, u64 value)
+{
+	struct gch_params *p = &g->core.param;
+
+	switch (param) {
+	case GCHEAP_PARAM_GROWTH:
+		if (!value || value > GROWTH_MAX)
+			return -EINVAL;
+		p->growth = value;
+		break;
+	case GCHEAP_PARAM_LIMIT:
+		p->limit = value;
+		break;
+	case GCHEAP_PARAM_MIN_HEAP:
+		if (!value)
+			return -EINVAL;
+		p->min_heap = value;
+		break;
+	case GCHEAP_PARAM_VERIFY:
+		if (value > 1)
+			return -EINVAL;
+		g->verify = value;
+		break;
+	}
+	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last, p->growth,
+				      p->min_heap);
+	return 0;
+}
+
+static int do_param(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_param *a = &arg->param;
+	struct gch_params *p = &g->core.param;
+	int err;
+
+	if (a->pad || a->param >= GCHEAP_PARAM_MAX)
+		return -EINVAL;
+	err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	if (a->flags & GCHEAP_PARAM_SET)
+		err = param_set(g, a->param, a->value);
+	switch (a->param) {
+	case GCHEAP_PARAM_GROWTH:
+		a->value = p->growth;
+		break;
+	case GCHEAP_PARAM_LIMIT:
+		a->value = p->limit;
+		break;
+	case GCHEAP_PARAM_MIN_HEAP:
+		a->value = p->min_heap;
+		break;
+	case GCHEAP_PARAM_VERIFY:
+		a->value = g->verify;
+		break;
+	}
+	gch_unlock(g);
+	return err;
+}
+
+static int do_finalizer(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_finalizer *a = &arg->finalizer;
+	int err;
+
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			return err;
+		if (a->flags & GCHEAP_FINALIZER_CLEAR)
+			err = gch_final_clear(&g->core, a->addr, &a->old);
+		else
+			err = gch_final_set(&g->core, a->addr, a->cookie, &a->old);
+		gch_unlock(g);
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	return err;
+}
+
+/*
+ * Objects stay queued, so alive, until they are in the program's memory; fetch
+ * keeps others from being given the same ones.
+ */
+static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max)
+{
+	struct gcheap_ready buf[FETCH_BATCH];
+	u32 n;
+	int err;
+
+	err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	n = gch_final_peek(&g->core, buf, min_t(u32, max, FETCH_BATCH));
+	gch_unlock(g);
+	if (copy_to_user(items, buf, n * sizeof(*buf)))
+		return -EFAULT;
+	err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	gch_final_pop(&g->core, n);
+	gch_unlock(g);
+	return n;
+}
+
+static int do_finalizers(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_finalizers *a = &arg->finalizers;
+	struct gcheap_ready __user *items = u64_to_user_ptr(a->items);
+	int n;
+
+	if (mutex_lock_killable(&g->fetch))
+		return -EINTR;
+	for (a->got = 0; a->got < a->max; a->got += n) {
+		n = fetch_some(g, items + a->got, a->max - a->got);
+		if (n <= 0)
+			break;
+	}
+	a->left = READ_ONCE(g->core.finals.ready);
+	mutex_unlock(&g->fetch);
+	return a->got || !a->max ? 0 : min(n, 0);
+}
+
+static int do_info(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_info *a = &arg->info;
+	const u64 *mark;
+	struct gch_ref r;
+	int err;
+
+	err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	err = -ENOENT;
+	if (!gch_resolve(&g->core, a->addr, &r))
+		goto out;
+	err = 0;
+	mark = gch_slot(&g->core, r.id)->bits;
+	a->base = gch_ref_addr(&g->core, &r);
+	a->bytes = r.d->bytes ?: (u64)r.d->cell_granules * GCHEAP_GRANULE;
+	a->cache = r.d->cache;
+	a->state = GCHEAP_INFO_LIVE;
+	if (mark[r.cell / 64] & (1ull << (r.cell % 64)))
+		a->state |= GCHEAP_INFO_MARKED;
+	if (r.d->state == GCHEAP_SPAN_LARGE)
+		a->state |= GCHEAP_INFO_LARGE;
+	if (gch_span_owned(r.d))
+		a->state |= GCHEAP_INFO_OWNED;
+out:
+	gch_unlock(g);
+	return err;
+}
+
+static int do_verify(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_verify *a = &arg->verify;
+	struct gch_fault f = { };
+	int err;
+
+	err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	err = gch_verify(&g->core, &f);
+	gch_unlock(g);
+	a->code = f.code;
+	a->where = f.where;
+	a->detail = f.detail;
+	return err;
+}
+
+/* Shortest argument: what every structure begins with, size and flags. */
+#define ARG_MIN		8
+
+/**
+ * struct gch_call - a call
+ * @size: of its structure now
+ * @flags: those known
+ * @unbound: allowed before the heap is mapped
+ */
+struct gch_call {
+	u32 size;
+	u32 flags;
+	bool unbound;
+	int (*fn)(struct gch *g, union gch_arg *arg);
+};
+
+#define CALL(nr, type, known, early, func) \
+	[_IOC_NR(nr)] = { sizeof(struct type), known, early, func }
+
+static const struct gch_call calls[] = {
+	CALL(GCHEAP_IOC_SETUP, gcheap_setup, GCHEAP_SETUP_PRECISE_ONLY, true,
+	     do_setup),
+	CALL(GCHEAP_IOC_CACHE_CREATE, gcheap_cache_create,
+	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END, true, do_cache_create),
+	CALL(GCHEAP_IOC_CACHE_DESTROY, gcheap_cache_destroy, 0, false,
+	     do_cache_destroy),
+	CALL(GCHEAP_IOC_THREAD_ATTACH, gcheap_thread, 0, false, do_attach),
+	CALL(GCHEAP_IOC_THREAD_DETACH, gcheap_thread, 0, false, do_detach),
+	CALL(GCHEAP_IOC_SPANS, gcheap_spans, 0, false, do_spans),
+	CALL(GCHEAP_IOC_LARGE, gcheap_large, 0, false, do_large),
+	CALL(GCHEAP_IOC_FLUSH, gcheap_flush, GCHEAP_FLUSH_SPANS, false, do_flush),
+	CALL(GCHEAP_IOC_ROOT_ADD, gcheap_root,
+	     GCHEAP_ROOT_PRECISE | GCHEAP_ROOT_TOP | GCHEAP_ROOT_FIBER, true,
+	     do_root_add),
+	CALL(GCHEAP_IOC_ROOT_DEL, gcheap_root, 0, true, do_root_del),
+	CALL(GCHEAP_IOC_TLS, gcheap_tls, 0, true, do_tls),
+	CALL(GCHEAP_IOC_COLLECT, gcheap_collect, GCHEAP_COLLECT_WAIT, false,
+	     do_collect),
+	CALL(GCHEAP_IOC_HOLD, gcheap_hold, 0, true, do_hold),
+	CALL(GCHEAP_IOC_PARAM, gcheap_param, GCHEAP_PARAM_SET, true, do_param),
+	CALL(GCHEAP_IOC_FINALIZER, gcheap_finalizer, GCHEAP_FINALIZER_CLEAR,
+	     false, do_finalizer),
+	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers, 0, false, do_finalizers),
+	CALL(GCHEAP_IOC_INFO, gcheap_info, 0, false, do_info),
+	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),
+};
+
+static int check_state(struct gch *g, const struct gch_call *c)
+{
+	if (!smp_load_acquire(&g->ready))	/* pairs with do_setup() */
+		return c->fn == do_setup ? 0 : -ENODEV;
+	if (READ_ONCE(g->dead))
+		return -ENXIO;
+	if (gch_mapping_foreign(g))
+		return -EPERM;
+	return READ_ONCE(g->bound) || c->unbound ? 0 : -ENODEV;
+}
+
+/**
+ * gch_ioctl() - see the uapi header
+ *
+ * Output is written back whenever the call itself was understood.
+ */
+long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct gch *g = file->private_data;
+	void __user *user = (void __user *)arg;
+	const struct gch_call *c;
+	union gch_arg a = { };
+	u32 size;
+	int err;
+
+	if (_IOC_TYPE(cmd) != GCHEAP_IOC_TYPE || _IOC_NR(cmd) >= ARRAY_SIZE(calls) ||
+	    cmd != _IO(GCHEAP_IOC_TYPE, _IOC_NR(cmd)))
+		return -ENOTTY;
+	c = &calls[array_index_nospec(_IOC_NR(cmd), ARRAY_SIZE(calls))];
+	if (!c->fn)
+		return -ENOTTY;
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < ARG_MIN || size > PAGE_SIZE)
+		return size < ARG_MIN ? -EINVAL : -E2BIG;
+	err = copy_struct_from_user(&a, c->size, user, size);
+	if (err)
+		return err;
+	/* Second member of each structure. */
+	if (a.setup.flags & ~c->flags)
+		return -EINVAL;
+	err = check_state(g, c);
+	if (err)
+		return err;
+	err = c->fn(g, &a);
+	a.size = size;
+	if (copy_to_user(user, &a, min(size, c->size)))
+		return -EFAULT;
+	return err;
+}

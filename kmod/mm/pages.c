@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages behind the heap: supplied by faults and in batches, given back.
+ *
+ * Ordinary pages, one reference for the slot that holds the frame and one for
+ * each mapping. They come and go under core.lock; memory is allocated, charged
+ * and page tables are built before it is taken (R8).
+ */
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "../gcheap.h"
+
+#define GCH_BATCH_PAGES	(GCHEAP_BATCH * GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
+
+#define CLEAR_BATCH	16	/* pages cleared with the lock held */
+#define DROP_BATCH	256	/* slots whose frames go with the lock held */
+
+#define GCH_GFP		GFP_USER
+
+static struct page *page_new(gfp_t extra)
+{
+	struct page *page;
+
+	page = alloc_page(GCH_GFP | __GFP_ZERO | __GFP_ACCOUNT | extra);
+	/* Frames are 32 bits: 16 TiB of memory. */
+	if (page && page_to_pfn(page) > U32_MAX) {
+		__free_page(page);
+		return NULL;
+	}
+	return page;
+}
+
+static u32 *frame_of(struct gch *g, u64 page)
+{
+	return &gch_slot(&g->core, page / GCH_SLOT_PAGES)->
+		frame[page % GCH_SLOT_PAGES];
+}
+
+static void frame_set(struct gch *g, u64 page, struct page *p)
+{
+	WRITE_ONCE(*frame_of(g, page), page_to_pfn(p));
+	g->core.n.resident_pages++;
+}
+
+static bool page_in_span(struct gch *g, u64 page)
+{
+	u32 first;
+
+	return gch_span_at(&g->core, page / GCH_SLOT_PAGES, &first);
+}
+
+static int touch_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/**
+ * gch_pages_tables() - build page tables, since inserting pages with core.lock
+ *	held would allocate them (R8)
+ */
+int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes)
+{
+	return apply_to_page_range(vma->vm_mm, addr & PAGE_MASK, bytes, touch_pte,
+				   NULL);
+}
+
+/**
+ * gch_pages_fault() - map the heap page at an address
+ *
+ * Return: 0, -EFAULT: no span there (R20), -ENOMEM.
+ */
+int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
+		    unsigned long addr)
+{
+	u64 page = (addr - vma->vm_start) >> PAGE_SHIFT;
+	struct page *fresh = NULL;
+	int err;
+
+	if (gch_pages_tables(vma, addr, PAGE_SIZE))
+		return -ENOMEM;
+again:
+	env_lock(&g->core.lock);
+	if (READ_ONCE(g->dead) || (!page_in_span(g, page) && gch_rule(20))) {
+		err = -EFAULT;
+		goto out;
+	}
+	if (!gch_rule(20) &&
+	    gch_chunk_ensure(&g->core, page / GCH_SLOT_PAGES, 1)) {
+		err = -ENOMEM;
+		goto out;
+	}
+	if (!*frame_of(g, page)) {
+		if (!fresh) {
+			env_unlock(&g->core.lock);
+			fresh = page_new(0);
+			if (!fresh)
+				return -ENOMEM;
+			goto again;
+		}
+		frame_set(g, page, fresh);
+		fresh = NULL;
+	}
+	err = vm_insert_page(vma, addr & PAGE_MASK,
+			     pfn_to_page(*frame_of(g, page)));
+	if (err == -EBUSY)	/* another thread mapped it */
+		err = 0;
+out:
+	env_unlock(&g->core.lock);
+	if (fresh)
+		__free_page(fresh);
+	return err;
+}
+
+/* Page offsets in spans that have no frame, at most GCH_BATCH_PAGES. */
+static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing)
+{
+	u32 i, m = 0;
+	u64 page, end;
+
+	env_lock(&g->core.lock);
+	for (i = 0; i < n; i++) {
+		page = (u64)span[i] * GCH_SLOT_PAGES;
+		end = page + (u64)gch_desc(&g->core, span[i])->nslots * GCH_SLOT_PAGES;
+		for (; page < end && m < GCH_BATCH_PAGES; page++)
+			if (!*frame_of(g, page))
+				missing[m++] = page;
+	}
+	env_unlock(&g->core.lock);
+	return m;
+}
+
+/*
+ * Map the run missing[0 .. n) of neighbouring pages. A fault may have brought
+ * one in meanwhile; the run is cut there, and what is left goes by faults.
+ */
+static void run_insert(struct gch *g, struct vm_area_struct *vma,
+		       const u64 *missing, struct page **pages, u32 n)
+{
+	unsigned long addr = vma->vm_start + (missing[0] << PAGE_SHIFT);
+	unsigned long left;
+	u32 i;
+
+	if (gch_pages_tables(vma, addr, (u64)n << PAGE_SHIFT))
+		return;
+	env_lock(&g->core.lock);
+	for (i = 0; i < n && !READ_ONCE(g->dead) &&
+	     !*frame_of(g, missing[i]); i++) {
+		frame_set(g, missing[i], pages[i]);
+		get_page(pages[i]);	/* the frame's */
+	}
+	left = i;
+	if (left)
+		vm_insert_pages(vma, addr, pages, &left);
+	env_unlock(&g->core.lock);
+}
+
+static int pages_insert(struct gch *g, const u64 *missing, struct page **pages,
+			u32 n)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	u32 i, run;
+	int err = 0;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = find_vma(mm, g->core.base);
+	if (READ_ONCE(g->dead) || !vma || !gch_mapping_is_heap(g, vma)) {
+		err = -ENXIO;
+		goto out;
+	}
+	for (i = 0; i < n; i += run) {
+		for (run = 1; i + run < n &&
+		     missing[i + run] == missing[i] + run; run++)
+			;
+		run_insert(g, vma, missing + i, pages + i, run);
+	}
+out:
+	mmap_read_unlock(mm);
+	return err;
+}
+
+/* Give the slack back to the system; core.lock held. */
+static void slack_drop(struct gch *g)
+{
+	while (g->nslack)
+		__free_page(g->slack[--g->nslack]);
+}
+
+/*
+ * Fill it up. A heap must not take the last page that the program's memory
+ * cgroup allows: the program's next fault, on its stack say, would have it killed.
+ */
+static bool slack_fill(struct gch *g)
+{
+	struct page *page = NULL;
+
+	while (READ_ONCE(g->nslack) < GCH_SLACK) {
+		page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!page)
+			return false;
+		env_lock(&g->core.lock);
+		if (g->nslack < GCH_SLACK && !READ_ONCE(g->dead)) {
+			g->slack[g->nslack++] = page;
+			page = NULL;
+		}
+		env_unlock(&g->core.lock);
+		if (page)
+			__free_page(page);
+		if (READ_ONCE(g->dead))
+			return false;
+	}
+	return true;
+}
+
+struct gch_batch_pages {
+	u64 missing[GCH_BATCH_PAGES];
+	struct page *pages[GCH_BATCH_PAGES];
+};
+
+/**
+ * gch_pages_populate() - back and map the spans the caller was just given
+ * @span, @n: the spans, at most GCHEAP_BATCH
+ *
+ * Return: 0, -ENOMEM (memory or the memory cgroup; the spans are still the
+ * caller's, partly backed), -EINTR, -ENXIO.
+ */
+int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
+{
+	struct gch_batch_pages *b;
+	u32 m, i;
+	int err = 0;
+
+	b = kmalloc(sizeof(*b), GFP_KERNEL);
+	if (!b)
+		return -ENOMEM;
+	m = pages_missing(g, span, n, b->missing);
+	if (m && !slack_fill(g)) {
+		m = 0;
+		err = -ENOMEM;
+	}
+	for (i = 0; i < m; i++) {
+		b->pages[i] = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!b->pages[i]) {
+			err = -ENOMEM;
+			break;
+		}
+	}
+	m = i;
+	if (m && !err)
+		err = pages_insert(g, b->missing, b->pages, m);
+	for (i = 0; i < m; i++)
+		put_page(b->pages[i]);
+	kfree(b);
+	if (err == -ENOMEM) {
+		env_lock(&g->core.lock);
+		slack_drop(g);
+		env_unlock(&g->core.lock);
+	}
+	return err;
+}
+
+/**
+ * gch_pages_clear() - zero what is left from earlier use in a large object
+ * @thread: the caller's number
+ * @id: the object, the last that was made for it
+ * @nslots: its length
+ *
+ * Another thread may free it early, so it is looked up anew with each batch.
+ */
+void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
+{
+	u64 page = (u64)id * GCH_SLOT_PAGES, stop;
+	u64 end = page + (u64)nslots * GCH_SLOT_PAGES;
+
+	while (page < end) {
+		env_lock(&g->core.lock);
+		if (g->core.thread[thread]->pending != id + 1)
+			end = page;
+		for (stop = min(end, page + CLEAR_BATCH); page < stop; page++)
+			if (*frame_of(g, page))
+				clear_page(env_frame_addr(*frame_of(g, page)));
+		env_unlock(&g->core.lock);
+		cond_resched();
+	}
+}
+
+/**
+ * gch_pages_release() - give the frames of free slots back to the system
+ *
+ * core.lock held, not in a frozen phase. Someone who has pinned a page keeps
+ * it, and nothing else.
+ */
+void gch_pages_release(struct gch *g, u32 id, u32 n)
+{
+	u64 page = (u64)id * GCH_SLOT_PAGES;
+	u64 end = page + (u64)n * GCH_SLOT_PAGES;
+
+	env_assert_held(&g->core.lock);
+	unmap_mapping_range(g->inode->i_mapping, page << PAGE_SHIFT,
+			    (end - page) << PAGE_SHIFT, 1);
+	for (; page < end; page++) {
+		u32 *frame = frame_of(g, page);
+
+		if (!*frame)
+			continue;
+		put_page(pfn_to_page(*frame));
+		WRITE_ONCE(*frame, 0);
+		g->core.n.resident_pages--;
+		g->pages_released++;
+	}
+}
+
+/** gch_tcb_page() - a page of the thread control blocks, by number
+ * @make: allocate it if it is not there (may sleep)
+ */
+void *gch_tcb_page(struct gch *g, u64 page, bool make)
+{
+	void *p = xa_load(&g->tcb, page), *old;
+
+	if (p || !make)
+		return p;
+	p = env_page_alloc();
+	if (!p)
+		return NULL;
+	old = xa_cmpxchg(&g->tcb, page, NULL, p, GFP_KERNEL_ACCOUNT);
+	if (!old)
+		return p;
+	env_page_free(p);
+	return xa_is_err(old) ? NULL : old;
+}
+
+/**
+ * gch_pages_drop() - give all frames back: the heap is dead, nothing maps it
+ */
+void gch_pages_drop(struct gch *g)
+{
+	u32 at = 0, id, n;
+
+	env_lock(&g->core.lock);
+	slack_drop(g);
+	while (gch_run_frames(&g->core, at, DROP_BATCH, &id, &n)) {
+		gch_pages_release(g, id, n);
+		at = id + n;
+		env_unlock(&g->core.lock);
+		cond_resched();
+		env_lock(&g->core.lock);
+	}
+	env_unlock(&g->core.lock);
+}
+
+/** gch_pages_destroy() - the heap goes: control blocks and status page as well */
+void gch_pages_destroy(struct gch *g)
+{
+	unsigned long index;
+	void *p;
+
+	gch_pages_drop(g);
+	xa_for_each(&g->tcb, index, p)
+		env_page_free(p);
+	xa_destroy(&g->tcb);
+	env_page_free(g->status);
+}

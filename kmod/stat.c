@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters as the program sees them: status page and fdinfo. */
+#include <linux/fs.h>
+#include <linux/log2.h>
+#include <linux/seq_file.h>
+
+#include "gcheap.h"
+
+static void fill(struct gch *g, struct gcheap_status *s)
+{
+	const struct gch_counts *n = &g->core.n;
+
+	s->size = sizeof(*s);
+	s->phase = g->core.phase;
+	s->threads = g->core.nthreads;
+	s->cycles = g->cycles;
+	s->cycles_failed = g->cycles_failed;
+	s->heap_bytes = n->heap_bytes;
+	s->heap_peak = n->heap_peak;
+	s->resident_bytes = n->resident_pages << PAGE_SHIFT;
+	s->meta_bytes = n->meta_bytes;
+	s->goal_bytes = n->marked_bytes_last + g->trigger;
+	s->limit_bytes = g->core.param.limit;
+	s->alloc_bytes = n->alloc_bytes;
+	s->alloc_large_bytes = n->alloc_large_bytes;
+	s->marked_objects = n->marked_objects_last;
+	s->marked_bytes = n->marked_bytes_last;
+	s->live_objects = n->live_objects_last;
+	s->live_bytes = n->live_bytes_last;
+	s->freed_objects = n->freed_objects;
+	s->freed_early = n->freed_early;
+	s->bad_frees = n->bad_frees;
+	s->spans_handed = n->spans_handed;
+	s->span_calls = n->span_calls;
+	s->pages_released = g->pages_released;
+	s->pause_ns_last = g->pause_last;
+	s->pause_ns_total = g->pause_total;
+	s->pause_ns_max = g->pause_max;
+	s->stop_ns_max = g->stop_max;
+	s->root_words = g->root_words;
+	s->threads_stopped = g->threads_stopped;
+	s->finalizers = g->core.finals.registered;
+	s->finalizers_ready = g->core.finals.ready;
+	s->weak_cleared = n->weak_cleared;
+	s->events_lost = READ_ONCE(g->events.lost);
+	s->oom_returns = g->oom_returns;
+	memcpy(s->stop_hist, g->stop_hist, sizeof(s->stop_hist));
+	memcpy(s->pause_hist, g->pause_hist, sizeof(s->pause_hist));
+}
+
+/**
+ * gch_stat_publish() - bring the status page up to date
+ *
+ * core.lock held. Readers retry while seq is odd or changes; the write
+ * barriers pair with the acquire fences of the reader (uapi, struct
+ * gcheap_status).
+ */
+void gch_stat_publish(struct gch *g)
+{
+	struct gcheap_status *s = g->status;
+
+	env_assert_held(&g->core.lock);
+	WRITE_ONCE(s->seq, s->seq + 1);
+	smp_wmb(); /* odd before the fields; pairs with the reader's second look */
+	fill(g, s);
+	smp_wmb(); /* fields before even; pairs with the reader's first look */
+	WRITE_ONCE(s->seq, s->seq + 1);
+}
+
+static void hist_add(u64 *hist, u64 ns)
+{
+	hist[ns ? min(ilog2(ns), 31) : 0]++;
+}
+
+/** gch_stat_pause() - account a pause; core.lock held */
+void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns)
+{
+	g->pause_last = pause_ns;
+	g->pause_total += pause_ns;
+	g->pause_max = max(g->pause_max, pause_ns);
+	g->stop_max = max(g->stop_max, stop_ns);
+	hist_add(g->stop_hist, stop_ns);
+	hist_add(g->pause_hist, pause_ns);
+}
+
+/** gch_stat_fdinfo() - /proc/PID/fdinfo/FD: one "gcheap-name: value" a line */
+void gch_stat_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct gch *g = file->private_data;
+	const struct gch_counts *n = &g->core.n;
+
+	if (!READ_ONCE(g->ready))
+		return;
+	env_lock(&g->core.lock);
+	seq_printf(m, "gcheap-phase:\t%u\n", g->core.phase);
+	seq_printf(m, "gcheap-cycles:\t%llu\n", g->cycles);
+	seq_printf(m, "gcheap-heap:\t%llu kB\n", n->heap_bytes >> 10);
+	seq_printf(m, "gcheap-peak:\t%llu kB\n", n->heap_peak >> 10);
+	seq_printf(m, "gcheap-resident:\t%llu kB\n",
+		   n->resident_pages << (PAGE_SHIFT - 10));
+	seq_printf(m, "gcheap-meta:\t%llu kB\n", n->meta_bytes >> 10);
+	seq_printf(m, "gcheap-live:\t%llu kB\n", n->live_bytes_last >> 10);
+	seq_printf(m, "gcheap-allocated:\t%llu kB\n", n->alloc_bytes >> 10);
+	seq_printf(m, "gcheap-limit:\t%llu kB\n", g->core.param.limit >> 10);
+	seq_printf(m, "gcheap-threads:\t%u\n", g->core.nthreads);
+	seq_printf(m, "gcheap-pause-max:\t%llu ns\n", g->pause_max);
+	seq_printf(m, "gcheap-pause-total:\t%llu ns\n", g->pause_total);
+	env_unlock(&g->core.lock);
+}

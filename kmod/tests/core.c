@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The core once more, for the test module: in one piece, on the tests' memory. */
+#include "gct_env.h"
+
+#ifdef CONFIG_GCHEAP_DEBUG
+ulong gch_rules_off;
+#endif
+
+#include "../core/cache.c"
+#include "../core/cycle.c"
+#include "../core/final.c"
+#include "../core/free.c"
+#include "../core/heap.c"
+#include "../core/mark.c"
+#include "../core/phase.c"
+#include "../core/plan.c"
+#include "../core/reserve.c"
+#include "../core/run.c"
+#include "../core/span.c"
+#include "../core/sweep.c"
+#include "../core/thread.c"
+#include "../core/verify.c"
+#include "../core/weak.c"
