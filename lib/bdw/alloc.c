@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/* Allocation. GC_malloc() is gcheap_alloc() with bdwgc's way to fail. */
+#include <string.h>
+
+#include "bdw.h"
+
+static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
+{
+	void *p = gch_alloc_kind(size, &gch.heap0, kind);
+
+	return p ? p : bdw_out_of_memory(size);
+}
+
+static inline void *bdw_alloc(enum gch_kind kind, size_t size)
+{
+	void *p = gch_alloc_fast(&gch.heap0, 0, kind, size);
+
+	return likely(p) ? p : bdw_slow(size, kind);
+}
+
+GCH_API void *GC_malloc(size_t size)
+{
+	return bdw_alloc(GCH_SCAN, size);
+}
+
+GCH_API void *GC_malloc_atomic(size_t size)
+{
+	return bdw_alloc(GCH_NOSCAN, size);
+}
+
+/* Pointers to anywhere in an object keep it, large ones too. */
+GCH_API void *GC_malloc_ignore_off_page(size_t size)
+{
+	return bdw_alloc(GCH_SCAN, size);
+}
+
+GCH_API void *GC_malloc_atomic_ignore_off_page(size_t size)
+{
+	return bdw_alloc(GCH_NOSCAN, size);
+}
+
+GCH_API void *GC_malloc_uncollectable(size_t size)
+{
+	return bdw_keep(bdw_alloc(GCH_SCAN, size));
+}
+
+GCH_API void *GC_malloc_atomic_uncollectable(size_t size)
+{
+	return bdw_keep(bdw_alloc(GCH_NOSCAN, size));
+}
+
+GCH_API void *GC_realloc(void *old, size_t size)
+{
+	bool kept = old && bdw_kept(old);
+	void *p;
+
+	if (old && !size) {
+		GC_free(old);
+		return NULL;
+	}
+	p = gcheap_realloc(old, size);
+	if (!p)
+		return bdw_out_of_memory(size);
+	if (kept && p != old) {
+		bdw_unkeep(old);
+		bdw_keep(p);
+	}
+	return p;
+}
+
+GCH_API void GC_free(void *p)
+{
+	if (!p)
+		return;
+	bdw_unkeep(p);
+	gcheap_free(p);
+}
+
+GCH_API char *GC_strndup(const char *s, size_t most)
+{
+	size_t length = strnlen(s, most);
+	char *copy = GC_malloc_atomic(length + 1);
+
+	if (!copy) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	memcpy(copy, s, length);
+	copy[length] = 0;
+	return copy;
+}
+
+GCH_API char *GC_strdup(const char *s)
+{
+	return s ? GC_strndup(s, SIZE_MAX) : NULL;
+}
+
+GCH_API void *GC_base(void *p)
+{
+	return gcheap_base(p);
+}
+
+GCH_API size_t GC_size(const void *p)
+{
+	return gcheap_size(p);
+}
+
+GCH_API int GC_is_heap_ptr(const void *p)
+{
+	struct gch_object o;
+
+	return gch_object_at(p, &o);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT OR LGPL-2.1-or-later */
+/*
+ * libgc.so.1: the calls of bdwgc 8.2 on a gcheap heap. Prototypes come from the
+ * header of the collector that it stands in for, so that the ABI is the same by
+ * construction. What is not here yet is not defined, and a program that needs it
+ * does not start.
+ */
+#ifndef BDW_H
+#define BDW_H
+
+#define GC_THREADS
+#define GC_NO_THREAD_REDIRECTS
+#include <gc/gc.h>
+#include <stdbool.h>
+
+#include "../fast.h"
+
+/* What gc.h leaves out with the names in pthread.h kept. */
+void GC_pthread_exit(void *result) __attribute__((noreturn));
+size_t GC_get_memory_use(void);
+
+/* uncollectable.c: objects that stay until they are freed */
+void *bdw_keep(void *object);
+bool bdw_kept(void *object);
+bool bdw_unkeep(void *object);
+
+/* heap.c */
+void *bdw_out_of_memory(size_t bytes);
+
+#endif

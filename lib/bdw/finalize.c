@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/* Finalizers that do not care for order. Those that do are for later. */
+#include "bdw.h"
+
+/* What is no object of the heap has no finalizer, without complaint. */
+GCH_API void GC_register_finalizer_no_order(void *object, GC_finalization_proc fn, void *data,
+					    GC_finalization_proc *old_fn, void **old_data)
+{
+	GC_finalization_proc was_fn = NULL;
+	void *was_data = NULL;
+	int err = gcheap_finalizer_swap(object, fn, data, &was_fn, &was_data);
+
+	if (err == -ENOMEM || err == -ENOSPC)
+		bdw_out_of_memory(sizeof(void *));
+	if (old_fn)
+		*old_fn = was_fn;
+	if (old_data)
+		*old_data = was_data;
+}
+
+GCH_API int GC_invoke_finalizers(void)
+{
+	return gcheap_finalizers_run();
+}
+
+GCH_API int GC_should_invoke_finalizers(void)
+{
+	struct gcheap_stats s;
+
+	return !gcheap_stats(&s) && s.finalizers_ready;
+}
+
+GCH_API void GC_set_finalize_on_demand(int on)
+{
+	gcheap_finalizers_on_demand(on);
+}
+
+GCH_API int GC_get_finalize_on_demand(void)
+{
+	return gch.on_demand;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/*
+ * Finalizers. The kernel keeps a number for an object, here is what it stands for.
+ * Records are roots, so that a finalizer's data stays; the objects being finalized
+ * are in the first of them, the kernel having let go of them.
+ */
+#include "gch.h"
+
+#define GCH_DUE		64	/* fetched at a time */
+
+struct gch_due {
+	struct gcheap_ready item[GCH_DUE];
+};
+
+static struct gch_due *gch_due;
+
+static uint64_t gch_cookie(const struct gch_final *f)
+{
+	return f - (struct gch_final *)gch.finalizers.base;
+}
+
+static struct gch_final *gch_of_cookie(uint64_t cookie)
+{
+	return (struct gch_final *)gch.finalizers.base + cookie;
+}
+
+/* The first records are taken for those due, and have no finalizers. */
+void gch_finalizer_setup(void)
+{
+	gch_due = gch_slab_get(&gch.finalizers);
+	for (size_t got = sizeof(struct gch_final); gch_due && got < sizeof(*gch_due);
+	     got += sizeof(struct gch_final))
+		if (!gch_slab_get(&gch.finalizers))
+			gch_due = NULL;
+}
+
+/* ---- set */
+
+/* Returns what the kernel had, 0 or a cookie, in *@old. */
+static int gch_finalizer_tell(struct gcheap *h, void *object, uint64_t cookie, uint64_t *old)
+{
+	GCH_ARG(gcheap_finalizer, arg);
+	int err;
+
+	arg.flags = cookie ? 0 : GCHEAP_FINALIZER_CLEAR;
+	arg.addr = (uintptr_t)object;
+	arg.cookie = cookie;
+	err = gch_call(h, GCHEAP_IOC_FINALIZER, &arg);
+	*old = arg.old;
+	/* There was none to take off. */
+	return !cookie && err == -ENOENT ? 0 : err;
+}
+
+static void gch_final_drop(uint64_t cookie, struct gch_final *was)
+{
+	struct gch_final *f = gch_of_cookie(cookie);
+
+	*was = (struct gch_final){ 0 };
+	if (!cookie)
+		return;
+	*was = *f;
+	gch_slab_put(&gch.finalizers, f);
+}
+
+static int gch_finalizer_set(struct gcheap *h, void *object, struct gch_final want,
+			     struct gch_final *was)
+{
+	struct gch_final *f = NULL;
+	uint64_t old = 0;
+	int err;
+
+	if (want.fn) {
+		f = gch_slab_get(&gch.finalizers);
+		if (!f)
+			return -ENOMEM;
+		*f = want;
+	}
+	err = gch_finalizer_tell(h, object, f ? gch_cookie(f) : 0, &old);
+	if (!err)
+		gch_final_drop(old, was);
+	else if (f)
+		gch_slab_put(&gch.finalizers, f);
+	return err;
+}
+
+GCH_API int gcheap_finalizer_swap(void *object, gcheap_finalizer_fn fn, void *data,
+				  gcheap_finalizer_fn *old_fn, void **old_data)
+{
+	struct gch_final want = { .fn = fn, .data = data }, was;
+	struct gch_object o;
+	int err;
+
+	if (!gch_object_start(object, &o))
+		return -EINVAL;
+	err = gch_finalizer_set(o.heap, object, want, &was);
+	if (err)
+		return err;
+	if (old_fn)
+		*old_fn = was.fn;
+	if (old_data)
+		*old_data = was.data;
+	return 0;
+}
+
+GCH_API int gcheap_finalizer_set(void *object, gcheap_finalizer_fn fn, void *data)
+{
+	return gcheap_finalizer_swap(object, fn, data, NULL, NULL);
+}
+
+/* ---- run */
+
+static void gch_run(struct gcheap_ready *due)
+{
+	struct gch_final *f = gch_of_cookie(due->cookie);
+
+	f->fn((void *)(uintptr_t)due->addr, f->data);
+	gch_slab_put(&gch.finalizers, f);
+	*due = (struct gcheap_ready){ 0 };
+}
+
+/* How many there were. */
+static int gch_run_some(struct gcheap *h)
+{
+	GCH_ARG(gcheap_finalizers, arg);
+
+	arg.max = GCH_DUE;
+	arg.items = (uintptr_t)gch_due->item;
+	if (gch_call(h, GCHEAP_IOC_FINALIZERS, &arg))
+		return 0;
+	for (uint32_t i = 0; i < arg.got; i++)
+		gch_run(&gch_due->item[i]);
+	return arg.got;
+}
+
+static int gch_run_all(struct gcheap *h)
+{
+	int n = 0, some;
+
+	while (!h->dead && READ_ONCE(h->backend.status->finalizers_ready)) {
+		some = gch_run_some(h);
+		if (!some)
+			break;
+		n += some;
+	}
+	return n;
+}
+
+/* Some thread may be at it, this one included: leave it to that. */
+void gch_finalizers_due(struct gcheap *h)
+{
+	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
+		return;
+	gch_run_all(h);
+	pthread_mutex_unlock(&gch.run_lock);
+}
+
+GCH_API int gcheap_finalizers_run(void)
+{
+	int n = 0;
+
+	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
+		return 0;
+	for (int i = 0; i < GCH_HEAPS; i++)
+		if (gch.heap[i])
+			n += gch_run_all(gch.heap[i]);
+	pthread_mutex_unlock(&gch.run_lock);
+	return n;
+}
+
+GCH_API int gcheap_finalizers_on_demand(int on)
+{
+	int was;
+
+	gch_setup();
+	was = gch.on_demand;
+	gch.on_demand = on;
+	return was;
+}

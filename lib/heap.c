@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/* Heaps: the default one and others, from open to close, and what fork() does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gch.h"
+
+#define GCH_STARTS_MAX		(64ul << 20)	/* bytes, of threads not joined */
+#define GCH_FINALIZERS_MAX	(1ul << 30)	/* bytes */
+
+struct gch_state gch = {
+	.once = PTHREAD_ONCE_INIT,
+	.once0 = PTHREAD_ONCE_INIT,
+	.ops = &gch_backend_dev,
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.dl_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+	.start_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+	.run_lock = PTHREAD_MUTEX_INITIALIZER,
+	.starts = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.item = sizeof(struct gch_start),
+		.reserve = GCH_STARTS_MAX,
+	},
+	.finalizers = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.item = sizeof(struct gch_final),
+		.reserve = GCH_FINALIZERS_MAX,
+	},
+};
+
+/* For functions that say by errno why they failed. */
+bool gch_fail(int err)
+{
+	if (err)
+		errno = -err;
+	return err;
+}
+
+/* ---- fork */
+
+/*
+ * The child has none of the mappings and must not touch the parent's heaps. Its
+ * one thread may have been anywhere in the library but holds no lock of it, while
+ * other threads may have held them all.
+ */
+static void gch_forked(void)
+{
+	static const pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	static const pthread_mutex_t plain = PTHREAD_MUTEX_INITIALIZER;
+
+	gch.lock = plain;
+	gch.start_lock = recursive;
+	gch.run_lock = plain;
+	gch.starts.lock = plain;
+	gch.finalizers.lock = plain;
+	gch.dl_lock = recursive;
+	gch_thread_forked();
+	for (int i = 0; i < GCH_HEAPS; i++) {
+		struct gcheap *h = gch.heap[i];
+
+		if (!h || h->dead)
+			continue;
+		h->dead = true;
+		h->backend.ops->forget(&h->backend);
+	}
+	if (gch.ready)
+		gch.error = -ENXIO;
+}
+
+/* ---- once */
+
+static void gch_setup_once(void)
+{
+	gch_env_switches();
+	pthread_key_create(&gch.key, gch_thread_exit);
+	gch_dl_setup();
+	gch_tls_setup();
+	gch_start_setup();
+	gch_slab_reserve(&gch.starts);
+	gch_slab_reserve(&gch.finalizers);
+	gch_finalizer_setup();
+	pthread_atfork(NULL, NULL, gch_forked);
+}
+
+void gch_setup(void)
+{
+	pthread_once(&gch.once, gch_setup_once);
+}
+
+/* ---- open */
+
+static int gch_check_options(const struct gcheap_options *o)
+{
+	if (o->flags & ~(GCHEAP_OPT_PRECISE_ONLY | GCHEAP_OPT_NO_DATA) || o->reserved32)
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(o->reserved) / sizeof(o->reserved[0]); i++)
+		if (o->reserved[i])
+			return -EINVAL;
+	return 0;
+}
+
+static int gch_backend_open(struct gcheap *h, const struct gcheap_options *o)
+{
+	GCH_ARG(gcheap_setup, setup);
+
+	setup.abi = GCHEAP_ABI;
+	setup.layout = GCHEAP_LAYOUT;
+	setup.features = GCHEAP_FEATURES;
+	setup.heap_size = o->heap_size;
+	setup.limit = o->limit;
+	setup.min_heap = o->min_heap;
+	setup.growth = o->growth;
+	setup.max_threads = o->max_threads;
+	if (o->flags & GCHEAP_OPT_PRECISE_ONLY)
+		setup.flags |= GCHEAP_SETUP_PRECISE_ONLY;
+	h->backend.ops = gch.ops;
+	return h->backend.ops->open(&h->backend, o->device, &setup);
+}
+
+/*
+ * Until then the offsets of the default heap are 0, which is as good as long as all
+ * threads have the block that is all zero.
+ */
+static void gch_no_cursors(struct gcheap *h)
+{
+	for (int k = 0; k < GCH_KINDS; k++) {
+		for (int i = 0; i < GCH_SMALL_SLOTS; i++)
+			h->small[k][i] = GCH_NO_CURSOR;
+		for (int i = 0; i < GCH_CLASSES; i++)
+			h->big[k][i] = GCH_NO_CURSOR;
+	}
+}
+
+/*
+ * Place 0 is the default heap's. From here on the heap takes part in refreshes of
+ * the data segments.
+ */
+static int gch_list(struct gcheap *h)
+{
+	int err = -ENOSPC;
+
+	pthread_mutex_lock(&gch.lock);
+	for (int i = h == &gch.heap0 ? 0 : 1; i < GCH_HEAPS; i++) {
+		if (gch.heap[i])
+			continue;
+		/* Threads read heap0's, which is 0 from the beginning. */
+		if (i)
+			h->index = i;
+		WRITE_ONCE(gch.heap[i], h);
+		err = 0;
+		break;
+	}
+	pthread_mutex_unlock(&gch.lock);
+	return err;
+}
+
+static void gch_unlist(struct gcheap *h)
+{
+	pthread_mutex_lock(&gch.lock);
+	WRITE_ONCE(gch.heap[h->index], NULL);
+	gch_locals_drop(h);
+	gch_vec_free(&h->roots);
+	gch_vec_free(&h->data);
+	pthread_mutex_unlock(&gch.lock);
+}
+
+/* GCHEAP_VERIFY=1, for heaps of any kind; gcheap_tune() would wait for heap0. */
+static int gch_verify_always(struct gcheap *h)
+{
+	GCH_ARG(gcheap_param, arg);
+
+	arg.flags = GCHEAP_PARAM_SET;
+	arg.param = GCHEAP_PARAM_VERIFY;
+	arg.value = 1;
+	return gch_call(h, GCHEAP_IOC_PARAM, &arg);
+}
+
+static int gch_first_roots(struct gcheap *h)
+{
+	int err;
+
+	err = gch_root_slab(h, &gch.finalizers);
+	if (!err && !(h->flags & GCHEAP_OPT_PRECISE_ONLY))
+		err = gch_root_slab(h, &gch.starts);
+	if (!err)
+		err = gch_dl_apply();
+	return err;
+}
+
+static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
+{
+	int err;
+
+	gch_setup();
+	err = gch_check_options(o);
+	if (err)
+		return err;
+	gch_no_cursors(h);
+	h->flags = o->flags;
+	err = gch_backend_open(h, o);
+	if (err)
+		return err;
+	err = gch_list(h);
+	if (err)
+		goto close;
+	err = gch_first_roots(h);
+	if (!err && gch.verify)
+		err = gch_verify_always(h);
+	if (err)
+		goto unlist;
+	return 0;
+unlist:
+	gch_unlist(h);
+close:
+	h->backend.ops->close(&h->backend);
+	h->backend = (struct gch_backend){ .fd = -1 };
+	return err;
+}
+
+GCH_API struct gcheap *gcheap_open(const struct gcheap_options *options)
+{
+	static const struct gcheap_options defaults;
+	struct gcheap *h = gch_map(sizeof(*h));
+	int err;
+
+	if (!h)
+		return NULL;
+	err = gch_heap_open(h, options ? options : &defaults);
+	if (!err)
+		return h;
+	gch_unmap(h, sizeof(*h));
+	errno = -err;
+	return NULL;
+}
+
+GCH_API int gcheap_close(struct gcheap *h)
+{
+	if (!h || h == &gch.heap0)
+		return -EINVAL;
+	gch_unlist(h);
+	if (!h->dead)
+		h->backend.ops->close(&h->backend);
+	gch_unmap(h, sizeof(*h));
+	return 0;
+}
+
+/* ---- the default heap */
+
+static void gch_init_once(void)
+{
+	struct gcheap_options o = { 0 };
+	int err;
+
+	err = gch_env_options(&o);
+	if (!err)
+		err = gch_heap_open(&gch.heap0, &o);
+	gch.error = err;
+	__atomic_store_n(&gch.ready, true, __ATOMIC_RELEASE);
+}
+
+GCH_API int gcheap_init(void)
+{
+	if (unlikely(!__atomic_load_n(&gch.ready, __ATOMIC_ACQUIRE))) {
+		gch_setup();
+		pthread_once(&gch.once0, gch_init_once);
+	}
+	return gch.error;
+}
+
+GCH_API struct gcheap *gcheap_default(void)
+{
+	return gch_fail(gcheap_init()) ? NULL : &gch.heap0;
+}
+
+/* The heap meant, in a state to be used; 0 or -errno. */
+int gch_heap_get(struct gcheap **h)
+{
+	if (!*h)
+		*h = &gch.heap0;
+	if (*h == &gch.heap0)
+		return gcheap_init();
+	return (*h)->dead ? -ENXIO : 0;
+}
+
+struct gcheap *gch_heap_at(const void *p)
+{
+	uintptr_t at = (uintptr_t)p;
+
+	if (likely(at - gch.heap0.backend.base < gch.heap0.backend.size))
+		return &gch.heap0;
+	for (int i = 1; i < GCH_HEAPS; i++) {
+		struct gcheap *h = READ_ONCE(gch.heap[i]);
+
+		if (h && at - h->backend.base < h->backend.size)
+			return h;
+	}
+	return NULL;
+}
+
+GCH_API struct gcheap *gcheap_heap_of(const void *p)
+{
+	return gch_heap_at(p);
+}
+
+/* ---- about a heap */
+
+GCH_API int gcheap_fd(struct gcheap *h)
+{
+	int err = gch_heap_get(&h);
+
+	return err ? err : h->backend.fd;
+}
+
+GCH_API int gcheap_map(struct gcheap *h, struct gcheap_map *map)
+{
+	int err = gch_heap_get(&h);
+
+	if (err)
+		return err;
+	*map = (struct gcheap_map){
+		.heap = (void *)h->backend.base,
+		.heap_size = h->backend.size,
+		.meta = h->backend.meta,
+		.meta_size = h->backend.meta_size,
+		.status = h->backend.status,
+		.status_size = GCHEAP_STATUS_SIZE,
+		.tcb = h->backend.tcb,
+		.tcb_size = h->backend.tcb_size,
+	};
+	return 0;
+}
+
+static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
+		     uint64_t *value)
+{
+	static const uint32_t params[] = {
+		[GCHEAP_TUNE_GROWTH] = GCHEAP_PARAM_GROWTH,
+		[GCHEAP_TUNE_LIMIT] = GCHEAP_PARAM_LIMIT,
+		[GCHEAP_TUNE_MIN_HEAP] = GCHEAP_PARAM_MIN_HEAP,
+		[GCHEAP_TUNE_VERIFY] = GCHEAP_PARAM_VERIFY,
+	};
+	GCH_ARG(gcheap_param, arg);
+	int err = gch_heap_get(&h);
+
+	if (err)
+		return err;
+	if ((size_t)what >= sizeof(params) / sizeof(params[0]))
+		return -EINVAL;
+	arg.flags = flags;
+	arg.param = params[what];
+	arg.value = *value;
+	err = gch_call(h, GCHEAP_IOC_PARAM, &arg);
+	*value = arg.value;
+	return err;
+}
+
+GCH_API int gcheap_tune(struct gcheap *h, enum gcheap_tunable what, uint64_t value)
+{
+	return gch_param(h, what, GCHEAP_PARAM_SET, &value);
+}
+
+GCH_API int gcheap_tuned(struct gcheap *h, enum gcheap_tunable what, uint64_t *value)
+{
+	*value = 0;
+	return gch_param(h, what, 0, value);
+}

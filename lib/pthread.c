@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/*
+ * What a thread starts with and what it ended with are referred to by memory of
+ * the C library alone: the argument until the thread runs, the result once it is
+ * gone and not joined yet (rule R15). Both are kept in a record that is a root.
+ */
+#include <dlfcn.h>
+#include <time.h>
+
+#include "gch.h"
+
+static struct {
+	int (*create)(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+	int (*join)(pthread_t id, void **result);
+	int (*tryjoin)(pthread_t id, void **result);
+	int (*timedjoin)(pthread_t id, void **result, const struct timespec *until);
+	int (*clockjoin)(pthread_t id, void **result, clockid_t clock,
+			 const struct timespec *until);
+	int (*detach)(pthread_t id);
+	void (*exit)(void *result) __attribute__((noreturn));
+} gch_real;
+
+static pthread_key_t gch_start_key;	/* of a thread: its record */
+
+/* ---- records */
+
+/* A free record's first word is odd: no id. */
+_Static_assert(offsetof(struct gch_start, id) == 0, "the slab's mark of free records");
+
+/* The record of a thread that can be joined. Under start_lock. */
+static struct gch_start *gch_start_find(pthread_t id)
+{
+	struct gch_start *s = (struct gch_start *)gch.starts.base;
+
+	for (; s < (struct gch_start *)gch.starts.top; s++)
+		if (s->id == id && !s->detached && !s->joining)
+			return s;
+	return NULL;
+}
+
+/* Nobody asks for its result any more. */
+static void gch_start_release(struct gch_start *s)
+{
+	if (s->ended)
+		gch_slab_put(&gch.starts, s);
+	else
+		s->detached = true;
+}
+
+/* The thread's destructors run: it is as good as gone. */
+static void gch_start_ended(void *arg)
+{
+	struct gch_start *s = arg;
+
+	pthread_mutex_lock(&gch.start_lock);
+	s->ended = true;
+	if (s->detached)
+		gch_slab_put(&gch.starts, s);
+	pthread_mutex_unlock(&gch.start_lock);
+}
+
+static void *gch_start_run(void *arg)
+{
+	struct gch_start *s = arg;
+	void *(*fn)(void *) = s->fn;
+	void *volatile fn_arg = s->arg;
+
+	pthread_setspecific(gch_start_key, s);
+	WRITE_ONCE(s->arg, NULL);
+	WRITE_ONCE(s->result, fn(fn_arg));
+	return s->result;
+}
+
+static bool gch_made_detached(const pthread_attr_t *attr)
+{
+	int state;
+
+	return attr && !pthread_attr_getdetachstate(attr, &state) &&
+	       state == PTHREAD_CREATE_DETACHED;
+}
+
+/* ---- the calls */
+
+/* The lock keeps the new thread from ending before its record has its id. */
+static int gch_create_recorded(struct gch_start *s, pthread_t *id, const pthread_attr_t *attr)
+{
+	int err;
+
+	pthread_mutex_lock(&gch.start_lock);
+	err = gch_real.create(id, attr, gch_start_run, s);
+	if (err)
+		gch_slab_put(&gch.starts, s);
+	else
+		s->id = *id;
+	pthread_mutex_unlock(&gch.start_lock);
+	return err;
+}
+
+int gch_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *),
+		       void *arg)
+{
+	struct gch_start *s;
+
+	gch_setup();
+	s = gch_slab_get(&gch.starts);
+	if (!s)
+		return EAGAIN;
+	s->fn = fn;
+	s->detached = gch_made_detached(attr);
+	WRITE_ONCE(s->arg, arg);
+	return gch_create_recorded(s, id, attr);
+}
+
+/*
+ * The id may be another thread's as soon as this one is joined, so that the record
+ * is looked up before.
+ */
+static struct gch_start *gch_join_begin(pthread_t id)
+{
+	struct gch_start *s;
+
+	gch_setup();
+	pthread_mutex_lock(&gch.start_lock);
+	s = gch_start_find(id);
+	if (s)
+		s->joining = true;
+	pthread_mutex_unlock(&gch.start_lock);
+	return s;
+}
+
+static int gch_join_end(struct gch_start *s, int err)
+{
+	if (!s)
+		return err;
+	pthread_mutex_lock(&gch.start_lock);
+	s->joining = false;
+	if (!err)
+		gch_start_release(s);
+	pthread_mutex_unlock(&gch.start_lock);
+	return err;
+}
+
+int gch_pthread_join(pthread_t id, void **result)
+{
+	struct gch_start *s = gch_join_begin(id);
+
+	return gch_join_end(s, gch_real.join(id, result));
+}
+
+int gch_pthread_tryjoin(pthread_t id, void **result)
+{
+	struct gch_start *s = gch_join_begin(id);
+
+	return gch_join_end(s, gch_real.tryjoin(id, result));
+}
+
+int gch_pthread_timedjoin(pthread_t id, void **result, const struct timespec *until)
+{
+	struct gch_start *s = gch_join_begin(id);
+
+	return gch_join_end(s, gch_real.timedjoin(id, result, until));
+}
+
+int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
+			  const struct timespec *until)
+{
+	struct gch_start *s = gch_join_begin(id);
+
+	return gch_join_end(s, gch_real.clockjoin(id, result, clock, until));
+}
+
+int gch_pthread_detach(pthread_t id)
+{
+	struct gch_start *s = gch_join_begin(id);
+
+	return gch_join_end(s, gch_real.detach(id));
+}
+
+void gch_pthread_exit(void *result)
+{
+	struct gch_start *s;
+
+	gch_setup();
+	s = pthread_getspecific(gch_start_key);
+	if (s)
+		WRITE_ONCE(s->result, result);
+	gch_real.exit(result);
+}
+
+void gch_start_setup(void)
+{
+	gch_real.create = dlsym(RTLD_NEXT, "pthread_create");
+	gch_real.join = dlsym(RTLD_NEXT, "pthread_join");
+	gch_real.tryjoin = dlsym(RTLD_NEXT, "pthread_tryjoin_np");
+	gch_real.timedjoin = dlsym(RTLD_NEXT, "pthread_timedjoin_np");
+	gch_real.clockjoin = dlsym(RTLD_NEXT, "pthread_clockjoin_np");
+	gch_real.detach = dlsym(RTLD_NEXT, "pthread_detach");
+	gch_real.exit = dlsym(RTLD_NEXT, "pthread_exit");
+	pthread_key_create(&gch_start_key, gch_start_ended);
+}

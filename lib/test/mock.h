@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT OR LGPL-2.1-or-later */
+/*
+ * A backend for tests on the host: keeps the rules of uapi/gcheap.h between the
+ * library and a heap, but never collects. A test says itself what is dead.
+ */
+#ifndef GCH_MOCK_H
+#define GCH_MOCK_H
+
+#include "gch.h"
+
+#define MOCK_ROOTS	512
+
+struct mock_root {
+	uint32_t id;
+	uint32_t flags;
+	uint64_t addr, len, top;
+};
+
+struct mock {
+	uint32_t calls[32];	/* of each command, by number */
+	struct mock_root root[MOCK_ROOTS];
+	uint32_t nroots;
+	struct gcheap_tls tls;
+	int hold;
+	int hold_max;
+	int fail_next;		/* -errno for the next SPANS, LARGE or ROOT_ADD */
+	uint32_t bad_frees;
+	struct gcheap_setup setup;
+};
+extern struct mock mock;
+extern const struct gch_backend_ops mock_ops;
+
+/* The library's default heap is a mock from now on. */
+void mock_use(void);
+/* A sweep has found the object dead; false if its cell was not in use. */
+bool mock_kill(const void *object);
+bool mock_finalize(void *object);
+bool mock_is_root(const void *p);
+
+#define MOCK_CALLS(command) mock.calls[(command) & 0x1f]
+
+#endif
