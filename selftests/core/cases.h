@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The test cases of the core: void gct_NAME(void), by file. On the host each is a
+ * TAP test (selftests/host/unit.c), in the kernel a KUnit case (kmod/tests/suite.c).
+ */
+#ifndef GCT_CASES_H
+#define GCT_CASES_H
+
+#define GCT_LAYOUT_CASES(X)	\
+	X(layout_recip) \
+	X(layout_waste) \
+	X(layout_bits) \
+	X(layout_masks)
+
+#define GCT_PLAN_CASES(X)	\
+	X(plan_trigger) \
+	X(plan_retain)
+
+#define GCT_RUN_CASES(X)	\
+	X(run_first_fit) \
+	X(run_block) \
+	X(run_large) \
+	X(run_random) \
+	X(run_resident)
+
+#define GCT_SPAN_CASES(X)	\
+	X(cache_numbers) \
+	X(cache_sizes) \
+	X(span_retire) \
+	X(span_reuse) \
+	X(span_zero) \
+	X(span_commit) \
+	X(span_scribbled) \
+	X(span_limit) \
+	X(span_limit_sweep) \
+	X(large) \
+	X(large_pending) \
+	X(large_huge) \
+	X(threads)
+
+#define GCT_FREE_CASES(X)	\
+	X(free_checked) \
+	X(free_foreign) \
+	X(free_above_cursor) \
+	X(free_states) \
+	X(free_unswept) \
+	X(free_ring_root) \
+	X(free_ring_scribbled)
+
+#define GCT_FINAL_CASES(X)	\
+	X(final_once) \
+	X(final_set_clear) \
+	X(final_many) \
+	X(final_taken_back) \
+	X(final_unswept)
+
+#define GCT_MARK_CASES(X)	\
+	X(mark_interior) \
+	X(mark_noscan) \
+	X(mark_past_end) \
+	X(mark_past_top) \
+	X(mark_typed) \
+	X(mark_typed_array) \
+	X(mark_r14) \
+	X(mark_above_cursor) \
+	X(mark_old_above_cursor) \
+	X(mark_queue) \
+	X(mark_abandon) \
+	X(mark_untouched)
+
+#define GCT_WEAK_CASES(X)	\
+	X(weak_cleared) \
+	X(weak_black) \
+	X(weak_final) \
+	X(weak_array) \
+	X(weak_count)
+
+#define GCT_SWEEP_CASES(X)	\
+	X(sweep_colour) \
+	X(sweep_on_demand) \
+	X(sweep_new) \
+	X(sweep_owned) \
+	X(sweep_retired) \
+	X(chunk_trim) \
+	X(chunk_overhead)
+
+#define GCT_CYCLE_CASES(X)	\
+	X(cycle_smoke)
+
+#define GCT_VERIFY_CASES(X)	\
+	X(verify_spans) \
+	X(verify_lists) \
+	X(verify_bits) \
+	X(verify_totals)
+
+#define GCT_FAIL_CASES(X)	\
+	X(fail_nth) \
+	X(fail_pressed)
+
+#define GCT_HOSTILE_CASES(X)	\
+	X(hostile)
+
+#define GCT_RANDOM_CASES(X)	\
+	X(random_slow) \
+	X(random_fast) \
+	X(random_limit)
+
+#define GCT_CASES(X)	\
+	GCT_LAYOUT_CASES(X) \
+	GCT_PLAN_CASES(X) \
+	GCT_RUN_CASES(X) \
+	GCT_SPAN_CASES(X) \
+	GCT_FREE_CASES(X) \
+	GCT_FINAL_CASES(X) \
+	GCT_MARK_CASES(X) \
+	GCT_WEAK_CASES(X) \
+	GCT_SWEEP_CASES(X) \
+	GCT_CYCLE_CASES(X) \
+	GCT_VERIFY_CASES(X) \
+	GCT_FAIL_CASES(X) \
+	GCT_HOSTILE_CASES(X) \
+	GCT_RANDOM_CASES(X)
+
+#define GCT_DECLARE(name)	void gct_##name(void);
+GCT_CASES(GCT_DECLARE)
+
+#endif

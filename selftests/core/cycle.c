@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Whole cycles on small heaps. */
+#include "cases.h"
+#include "sim.h"
+
+static void one_root(struct sim *s)
+{
+	gch_mark_precise(&s->h, s->arg, 1);
+}
+
+/* A list of ten thousand, reached from one word; then cut in the middle. */
+void gct_cycle_smoke(void)
+{
+	struct sim *s = sim_open(SIM_SIZE);
+	u64 head = 0, cut = 0, a;
+	u32 t, i;
+	int c;
+
+	s->slow = true;
+	s->roots = one_root;
+	s->arg = &head;
+	CHECK_EQ(gch_thread_attach(&s->h, &t), 0);
+	c = sim_cache(s, GCHEAP_CONSERVATIVE, 0, 32);
+	CHECK(c >= 0);
+	for (i = 0; i < 10000; i++) {
+		a = sim_alloc(s, t, c);
+		CHECK(a);
+		CHECK(sim_store(s, a, head));
+		head = a;
+		if (i == 5000)
+			cut = a;
+	}
+	sim_cycle(s);
+	CHECK_EQ(sim_count(s), 10000);
+	CHECK_EQ(s->h.n.marked_objects, 10000);
+	sim_store(s, cut, 0);
+	sim_cycle(s);
+	CHECK_EQ(sim_count(s), 10000 - 5000);
+	head = 0;
+	sim_cycle(s);
+	sim_cycle(s);
+	CHECK_EQ(sim_count(s), 1);	/* the last one handed out is black (R14) */
+	gch_thread_detach(&s->h, t);
+	sim_cycle(s);
+	CHECK_EQ(s->h.n.heap_bytes, 0);
+	sim_release(s, 0);
+	CHECK_EQ(s->h.top, 0);
+	CHECK_EQ(gch_cache_destroy(&s->h, c), 0);
+	sim_close(s);
+}

@@ -1,0 +1,749 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "model.h"
+
+#define NROOTS		48
+#define POISON		0x5a5a5a5a5a5a5a5aull
+#define NONE		U32_MAX
+
+/** struct kind - a cache, and what the reference collector knows of its cells */
+struct kind {
+	u8 layout;
+	u8 tag_bits;
+	u32 flags;
+	u32 cell;		/* bytes; 0: large */
+	u32 fixed, elem;	/* words */
+	u32 length;		/* word number, or GCHEAP_NO_LENGTH */
+	u64 fixed_ptr, fixed_weak, elem_ptr, elem_weak;
+};
+
+#define PAST	GCHEAP_CACHE_PAST_END
+#define LARGE	GCHEAP_CACHE_LARGE
+
+static const struct kind kinds[] = {
+	{ .layout = GCHEAP_CONSERVATIVE, .cell = 16 },
+	{ .layout = GCHEAP_CONSERVATIVE, .cell = 48, .flags = PAST },
+	{ .layout = GCHEAP_NOSCAN, .cell = 64 },
+	{ .layout = GCHEAP_TYPED, .cell = 96, .tag_bits = 3, .fixed = 4, .elem = 2,
+	  .length = 3, .fixed_ptr = 5, .fixed_weak = 2, .elem_ptr = 1,
+	  .elem_weak = 2 },
+	{ .layout = GCHEAP_TYPED, .cell = 400, .fixed = 1, .elem = 1,
+	  .length = GCHEAP_NO_LENGTH, .elem_ptr = 1 },
+	{ .layout = GCHEAP_TYPED, .cell = 32, .tag_bits = 4, .fixed = 4,
+	  .length = GCHEAP_NO_LENGTH, .fixed_ptr = 8, .fixed_weak = 7 },
+	{ .layout = GCHEAP_CONSERVATIVE, .cell = 5008, .flags = PAST },
+	{ .layout = GCHEAP_CONSERVATIVE, .cell = 32768 },
+	{ .layout = GCHEAP_CONSERVATIVE, .flags = LARGE | PAST },
+	{ .layout = GCHEAP_TYPED, .flags = LARGE, .tag_bits = 1, .fixed = 2,
+	  .elem = 3, .length = 0, .fixed_ptr = 2, .elem_ptr = 1, .elem_weak = 4 },
+	{ .layout = GCHEAP_NOSCAN, .flags = LARGE },
+};
+
+#define NKINDS	ARRAY_SIZE(kinds)
+
+/**
+ * struct obj - an allocated object
+ * @bytes: of the cell; @extent: in which an address belongs to it
+ * @words: what the program has written there
+ * @cookie: of its finalizer, 0: none; @ready: dead, and not fetched
+ * @pushed: in a ring of early frees
+ */
+struct obj {
+	u64 addr;
+	u64 *words;
+	u64 cookie;
+	u32 bytes, extent;
+	u8 kind;
+	bool marked, black, ready, pushed;
+};
+
+struct model {
+	struct sim *s;
+	const struct model_plan *plan;
+	struct model_stats *st;
+	struct gct_random r;
+	struct obj *obj;
+	u32 n;
+	u32 *order;		/* by address, while sorted */
+	bool sorted;
+	u32 *todo;		/* found, not searched yet */
+	u32 ntodo;
+	u64 ambiguous[NROOTS], precise[NROOTS];
+	u64 cookies;
+	u32 cache[NKINDS];
+	bool attached[SIM_THREADS];
+};
+
+static u32 pick(struct model *m, u32 n)
+{
+	return gct_rand(&m->r, n);
+}
+
+/* ---- The table ---- */
+
+static void sort(struct model *m)
+{
+	u32 gap, i, j;
+
+	if (m->sorted)
+		return;
+	for (i = 0; i < m->n; i++)
+		m->order[i] = i;
+	for (gap = m->n / 2; gap; gap /= 2) {
+		for (i = gap; i < m->n; i++) {
+			u32 x = m->order[i];
+
+			for (j = i; j >= gap && m->obj[m->order[j - gap]].addr >
+			     m->obj[x].addr; j -= gap)
+				m->order[j] = m->order[j - gap];
+			m->order[j] = x;
+		}
+	}
+	m->sorted = true;
+}
+
+/* The object an address is in. */
+static u32 find(struct model *m, u64 addr)
+{
+	u32 lo = 0, hi = m->n;
+
+	sort(m);
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (m->obj[m->order[mid]].addr <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo)
+		return NONE;
+	lo = m->order[lo - 1];
+	return addr - m->obj[lo].addr < m->obj[lo].extent ? lo : NONE;
+}
+
+static void forget(struct model *m, u32 i)
+{
+	env_free(m->obj[i].words);
+	m->obj[i] = m->obj[--m->n];
+	m->sorted = false;
+}
+
+/* ---- The program ---- */
+
+static void write_word(struct model *m, struct obj *o, u32 w, u64 value)
+{
+	if (sim_store(m->s, o->addr + 8 * (u64)w, value))
+		o->words[w] = value;
+}
+
+static u64 random_junk(struct model *m)
+{
+	switch (pick(m, 4)) {
+	case 0:
+		return gct_rand64(&m->r);
+	case 1:
+		return pick(m, 100);
+	case 2:	/* somewhere in the reservation */
+		return SIM_BASE + gct_rand64(&m->r) % m->s->h.size;
+	default: /* near the end of what is in use */
+		return SIM_BASE + ((u64)m->s->h.top << GCHEAP_SLOT_SHIFT) -
+		       16 + 8 * pick(m, 5);
+	}
+}
+
+/* A word that may refer to an object, for a place that is ambiguous or not. */
+static u64 random_word(struct model *m, bool ambiguous, u32 tag_bits)
+{
+	const struct obj *o;
+	u64 word;
+
+	if (!m->n || !pick(m, 6))
+		return pick(m, 2) ? 0 : random_junk(m);
+	o = &m->obj[pick(m, m->n)];
+	if (o->pushed)
+		return 0;
+	word = o->addr;
+	if (!pick(m, 4))
+		word += pick(m, o->bytes);
+	else if (ambiguous && !pick(m, 8))
+		word += o->bytes;
+	if (tag_bits)
+		word = (word & ~((1ull << tag_bits) - 1)) | pick(m, 1u << tag_bits);
+	return word;
+}
+
+static void step_link(struct model *m)
+{
+	struct obj *o = &m->obj[pick(m, m->n)];
+	const struct kind *k = &kinds[o->kind];
+	u32 w = pick(m, o->bytes / 8);
+
+	if (o->pushed)
+		return;
+	if (pick(m, 2))
+		w = pick(m, min_t(u32, o->bytes / 8, 12));
+	if (k->layout == GCHEAP_TYPED && w == k->length)
+		write_word(m, o, w, pick(m, 4) ? pick(m, o->bytes / 8) : gct_rand64(&m->r));
+	else
+		write_word(m, o, w, random_word(m, k->layout != GCHEAP_TYPED,
+						k->tag_bits));
+}
+
+static void step_unlink(struct model *m)
+{
+	struct obj *o = &m->obj[pick(m, m->n)];
+	u32 w;
+
+	if (o->pushed)
+		return;
+	for (w = 0; w < o->bytes / 8; w++)
+		if (o->words[w] && pick(m, 2))
+			write_word(m, o, w, 0);
+}
+
+static void step_root(struct model *m)
+{
+	if (pick(m, 2))
+		m->ambiguous[pick(m, NROOTS)] = random_word(m, true, 0);
+	else
+		m->precise[pick(m, NROOTS)] = random_word(m, false, 0);
+}
+
+static void step_unroot(struct model *m)
+{
+	u32 i = pick(m, NROOTS);
+
+	m->ambiguous[i] = 0;
+	m->precise[(i * 7) % NROOTS] = 0;
+}
+
+static void enter(struct model *m, u64 addr, u32 kind, u64 bytes, u64 extent)
+{
+	struct obj *o = &m->obj[m->n];
+
+	CHECK_EQ(find(m, addr), NONE);
+	CHECK_EQ(find(m, addr + extent - 1), NONE);
+	memset(o, 0, sizeof(*o));
+	o->words = env_zalloc(bytes);
+	CHECK(o->words);
+	o->addr = addr;
+	o->kind = kind;
+	o->bytes = bytes;
+	o->extent = extent;
+	m->n++;
+	m->sorted = false;
+	m->st->allocs++;
+	m->precise[pick(m, NROOTS)] = addr;
+}
+
+static u32 some_thread(struct model *m)
+{
+	u32 t = pick(m, SIM_THREADS);
+
+	while (!m->attached[t])
+		t = (t + 1) % SIM_THREADS;
+	return t;
+}
+
+static void step_alloc(struct model *m)
+{
+	u32 kind = pick(m, NKINDS), t = some_thread(m), id;
+	u64 bytes = kinds[kind].cell, extent = bytes, addr;
+
+	if (m->n == m->plan->objects)
+		return;
+	gct_press(m->plan->pressed && pick(m, 2));
+	if (kinds[kind].flags & LARGE) {
+		bytes = GCHEAP_CELL_MAX + 1 + pick(m, m->plan->large - GCHEAP_CELL_MAX);
+		addr = sim_large(m->s, t, m->cache[kind], bytes);
+		id = (addr - SIM_BASE) >> GCHEAP_SLOT_SHIFT;
+		extent = addr ? (u64)gch_desc(&m->s->h, id)->nslots *
+			GCHEAP_SLOT_SIZE : 0;
+		bytes = (bytes + 15) & ~15ull;
+	} else {
+		addr = sim_alloc(m->s, t, m->cache[kind]);
+	}
+	gct_press(false);
+	if (addr)
+		enter(m, addr, kind, bytes, extent);
+	else
+		m->st->refused++;
+}
+
+/* The program may free early only what nothing refers to. */
+static void cut_off(struct model *m, const struct obj *o)
+{
+	u32 i, w;
+
+	for (i = 0; i < NROOTS; i++) {
+		if (m->ambiguous[i] - o->addr <= o->extent)
+			m->ambiguous[i] = 0;
+		if (m->precise[i] - o->addr <= o->extent)
+			m->precise[i] = 0;
+	}
+	for (i = 0; i < m->n; i++)
+		for (w = 0; w < m->obj[i].bytes / 8; w++)
+			if (m->obj[i].words[w] - o->addr <= o->extent)
+				write_word(m, &m->obj[i], w, 0);
+}
+
+static void poison(struct model *m, const struct obj *o)
+{
+	u32 w;
+
+	for (w = 0; w < o->bytes / 8; w++)
+		sim_store(m->s, o->addr + 8 * (u64)w, POISON);
+}
+
+static void step_free(struct model *m)
+{
+	u32 i = pick(m, m->n), t = some_thread(m);
+	struct obj *o = &m->obj[i];
+	u64 early = m->s->h.n.freed_early, bad = m->s->h.n.bad_frees;
+
+	if (o->ready || o->pushed)
+		return;
+	cut_off(m, o);
+	poison(m, o);
+	memset(o->words, 0x5a, o->bytes);
+	if (pick(m, 2)) {
+		if (m->s->tcb[t]->free_head - m->s->tcb[t]->free_tail == GCHEAP_RING)
+			return;
+		o->pushed = true;
+		sim_push_free(m->s, t, o->addr);
+		return;
+	}
+	CHECK(gch_free_early(&m->s->h, o->addr));
+	CHECK_EQ(m->s->h.n.bad_frees, bad);
+	CHECK(!sim_allocated(m->s, o->addr));
+	CHECK_EQ(m->s->h.n.freed_early, early + 1);
+	CHECK(!gch_free_early(&m->s->h, o->addr));
+	m->st->freed++;
+	forget(m, i);
+}
+
+/* What was pushed is free. */
+static void after_drain(struct model *m)
+{
+	u32 i;
+
+	for (i = m->n; i--;) {
+		if (!m->obj[i].pushed)
+			continue;
+		CHECK(!sim_allocated(m->s, m->obj[i].addr));
+		m->st->freed++;
+		forget(m, i);
+	}
+}
+
+static void drain_rings(struct model *m)
+{
+	u64 bad = m->s->h.n.bad_frees;
+	u32 t;
+
+	for (t = 0; t < SIM_THREADS; t++)
+		gch_free_drain(&m->s->h, t);
+	CHECK_EQ(m->s->h.n.bad_frees, bad);
+	after_drain(m);
+}
+
+static void step_final(struct model *m)
+{
+	struct obj *o = &m->obj[pick(m, m->n)];
+	u64 old;
+
+	if (o->pushed || o->ready)
+		return;
+	if (pick(m, 3)) {
+		CHECK_EQ(gch_final_set(&m->s->h, o->addr, ++m->cookies, &old), 0);
+		CHECK_EQ(old, o->cookie);
+		o->cookie = m->cookies;
+	} else {
+		CHECK_EQ(gch_final_clear(&m->s->h, o->addr, &old), o->cookie ? 0 : -ENOENT);
+		CHECK_EQ(old, o->cookie);
+		o->cookie = 0;
+	}
+}
+
+static void step_fetch(struct model *m)
+{
+	struct gcheap_ready item;
+	u32 i;
+
+	if (!gch_final_peek(&m->s->h, &item, 1))
+		return;
+	gch_final_pop(&m->s->h, 1);
+	i = find(m, item.addr);
+	CHECK(i != NONE && m->obj[i].addr == item.addr);
+	CHECK(m->obj[i].ready);
+	CHECK_EQ(m->obj[i].cookie, item.cookie);
+	m->obj[i].ready = false;
+	m->obj[i].cookie = 0;
+	m->st->finalized++;
+	if (pick(m, 2))
+		m->precise[pick(m, NROOTS)] = item.addr;
+}
+
+static void step_thread(struct model *m)
+{
+	u32 t = pick(m, SIM_THREADS), n;
+
+	if (!m->attached[t]) {
+		CHECK_EQ(gch_thread_attach(&m->s->h, &n), 0);
+		m->attached[n] = true;
+		memset(m->s->place[n], 0, sizeof(m->s->place[n]));
+	} else if (m->s->h.nthreads > 1) {
+		gch_thread_detach(&m->s->h, t);
+		m->attached[t] = false;
+		memset(m->s->place[t], 0, sizeof(m->s->place[t]));
+		drain_rings(m);
+	}
+}
+
+static void step_retire(struct model *m)
+{
+	u32 t = some_thread(m), kind = pick(m, NKINDS);
+
+	if (kinds[kind].flags & LARGE)
+		return;
+	gch_thread_retire(&m->s->h, t, m->cache[kind]);
+	m->s->place[t][m->cache[kind]].n = 0;
+}
+
+static void step(struct model *m)
+{
+	u32 what = pick(m, 100);
+
+	m->s->want = 1 + pick(m, GCHEAP_BATCH);
+	if (!m->n || what < 40)
+		step_alloc(m);
+	else if (what < 60)
+		step_link(m);
+	else if (what < 65)
+		step_unlink(m);
+	else if (what < 75)
+		step_root(m);
+	else if (what < 80)
+		step_unroot(m);
+	else if (what < 88)
+		step_free(m);
+	else if (what < 93)
+		step_final(m);
+	else if (what < 95)
+		step_fetch(m);
+	else if (what < 97)
+		drain_rings(m);
+	else if (what < 99)
+		step_retire(m);
+	else
+		step_thread(m);
+	if (m->s->slow)
+		sim_verify(m->s);
+}
+
+/* ---- The reference collector ---- */
+
+static void found(struct model *m, u32 i)
+{
+	if (i == NONE || m->obj[i].marked)
+		return;
+	m->obj[i].marked = true;
+	m->todo[m->ntodo++] = i;
+}
+
+static void word_precise(struct model *m, u64 word)
+{
+	found(m, find(m, word));
+}
+
+static void word_ambiguous(struct model *m, u64 word)
+{
+	u32 i = find(m, word);
+
+	found(m, i);
+	i = find(m, word - 1);
+	if (i != NONE && kinds[m->obj[i].kind].flags & PAST &&
+	    m->obj[i].addr + m->obj[i].bytes == word)
+		found(m, i);
+}
+
+/* Call fn for the words of a typed object that a pair of maps says. */
+static void each_typed(struct model *m, struct obj *o, bool weak,
+		       void (*fn)(struct model *m, struct obj *o, u32 w))
+{
+	const struct kind *k = &kinds[o->kind];
+	u64 fixed = weak ? k->fixed_weak : k->fixed_ptr;
+	u64 elem = weak ? k->elem_weak : k->elem_ptr;
+	u64 n = k->elem ? (o->bytes / 8 - k->fixed) / k->elem : 0, i;
+	u32 w;
+
+	if (n && k->length != GCHEAP_NO_LENGTH)
+		n = min(n, o->words[k->length]);
+	for (w = 0; w < k->fixed; w++)
+		if (fixed & (1ull << w))
+			fn(m, o, w);
+	for (i = 0; i < n; i++)
+		for (w = 0; w < k->elem; w++)
+			if (elem & (1ull << w))
+				fn(m, o, k->fixed + i * k->elem + w);
+}
+
+static u64 untag(const struct obj *o, u32 w)
+{
+	return o->words[w] & ~((1ull << kinds[o->kind].tag_bits) - 1);
+}
+
+static void search_word(struct model *m, struct obj *o, u32 w)
+{
+	word_precise(m, untag(o, w));
+}
+
+static void search(struct model *m)
+{
+	u32 w;
+
+	while (m->ntodo) {
+		struct obj *o = &m->obj[m->todo[--m->ntodo]];
+
+		if (kinds[o->kind].layout == GCHEAP_TYPED)
+			each_typed(m, o, false, search_word);
+		else if (kinds[o->kind].layout == GCHEAP_CONSERVATIVE)
+			for (w = 0; w < o->bytes / 8; w++)
+				word_ambiguous(m, o->words[w]);
+	}
+}
+
+static void clear_word(struct model *m, struct obj *o, u32 w)
+{
+	u32 i = find(m, untag(o, w));
+
+	if (i != NONE && !m->obj[i].marked && !m->obj[i].black) {
+		o->words[w] = 0;
+		m->st->weak++;
+	}
+}
+
+static void clear_weak(struct model *m)
+{
+	u32 i;
+
+	for (i = 0; i < m->n; i++)
+		if (m->obj[i].marked && kinds[m->obj[i].kind].layout == GCHEAP_TYPED)
+			each_typed(m, &m->obj[i], true, clear_word);
+}
+
+static void reference_roots(struct model *m)
+{
+	u32 i;
+
+	for (i = 0; i < m->n; i++) {
+		m->obj[i].marked = false;
+		m->obj[i].black = sim_black(m->s, m->obj[i].addr) &&
+			!sim_live(m->s, m->obj[i].addr);
+	}
+	for (i = 0; i < NROOTS; i++) {
+		word_ambiguous(m, m->ambiguous[i]);
+		word_precise(m, m->precise[i]);
+	}
+	for (i = 0; i < m->n; i++)
+		if (m->obj[i].ready || m->obj[i].pushed)
+			found(m, i);
+	for (i = 0; i < SIM_THREADS; i++)
+		if (m->attached[i] && m->s->h.thread[i]->pending)
+			word_precise(m, gch_slot_addr(&m->s->h,
+						      m->s->h.thread[i]->pending - 1));
+}
+
+static void reference_finish(struct model *m)
+{
+	u32 i;
+
+	clear_weak(m);
+	for (i = 0; i < m->n; i++) {
+		struct obj *o = &m->obj[i];
+
+		if (o->cookie && !o->ready && !o->marked && !o->black) {
+			o->ready = true;
+			o->marked = false;
+		}
+	}
+	for (i = 0; i < m->n; i++)
+		if (m->obj[i].ready)
+			found(m, i);
+	search(m);
+	clear_weak(m);
+}
+
+/* Called in the middle of the core's cycle, where it wants the roots. */
+static void roots(struct sim *s)
+{
+	struct model *m = s->arg;
+
+	gch_mark_ambiguous(&s->h, m->ambiguous, NROOTS);
+	gch_mark_precise(&s->h, m->precise, NROOTS);
+	reference_roots(m);
+	search(m);
+	reference_finish(m);
+}
+
+static void bury(struct model *m)
+{
+	u32 i;
+
+	for (i = m->n; i--;) {
+		if (m->obj[i].marked || m->obj[i].black) {
+			m->st->kept++;
+			continue;
+		}
+		poison(m, &m->obj[i]);
+		m->st->died++;
+		forget(m, i);
+	}
+}
+
+static void check_one(void *arg, u64 addr)
+{
+	struct model *m = arg;
+	u32 i = find(m, addr);
+
+	CHECK(i != NONE && m->obj[i].addr == addr);
+	m->obj[i].marked = true;
+}
+
+/* Exactly the objects of the table are allocated, and as the program left them. */
+static void compare(struct model *m)
+{
+	u32 i, w;
+
+	for (i = 0; i < m->n; i++)
+		m->obj[i].marked = false;
+	sim_each(m->s, check_one, m);
+	for (i = 0; i < m->n; i++) {
+		const struct obj *o = &m->obj[i];
+
+		CHECK(o->marked);
+		for (w = 0; w < o->bytes / 8; w++)
+			CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), o->words[w]);
+	}
+}
+
+/* The program goes on between the collector's slices. */
+static void between(struct sim *s)
+{
+	struct model *m = s->arg;
+	u32 n = pick(m, 4);
+
+	while (n--)
+		step(m);
+}
+
+static void abandon(struct model *m)
+{
+	u32 at = 0;
+
+	while (gch_mark_clear(&m->s->h, &at, 1000))
+		;
+	gch_cycle_stop(&m->s->h);
+	if (pick(m, 2)) {
+		gch_cycle_mark(&m->s->h);
+		gch_mark_precise(&m->s->h, m->precise, NROOTS);
+		gch_mark_drain(&m->s->h, pick(m, 5));
+	}
+	gch_cycle_abandon(&m->s->h);
+	m->st->abandoned++;
+}
+
+static void cycle(struct model *m)
+{
+	if (pick(m, 2))
+		drain_rings(m);
+	if (!pick(m, 4)) {
+		gch_cycle_clear(&m->s->h);
+		abandon(m);
+		return;
+	}
+	sim_mark_phase(m->s);
+	bury(m);
+	sim_sweep_phase(m->s);
+	compare(m);
+	sim_verify(m->s);
+	if (!pick(m, 3))
+		sim_release(m->s, pick(m, 4));
+	m->st->cycles++;
+}
+
+/* ---- */
+
+static void make_caches(struct model *m)
+{
+	u32 i;
+	int c;
+
+	for (i = 0; i < NKINDS; i++) {
+		const struct kind *k = &kinds[i];
+		struct sim_maps maps = {
+			.fixed = k->fixed, .fixed_ptr = k->fixed_ptr,
+			.fixed_weak = k->fixed_weak, .elem = k->elem,
+			.elem_ptr = k->elem_ptr, .elem_weak = k->elem_weak,
+			.length = k->length, .tag_bits = k->tag_bits,
+		};
+
+		if (k->layout == GCHEAP_TYPED)
+			c = sim_typed(m->s, k->flags, k->cell, &maps);
+		else
+			c = sim_cache(m->s, k->layout, k->flags, k->cell);
+		CHECK(c >= 0);
+		m->cache[i] = c;
+	}
+}
+
+static void tear_down(struct model *m)
+{
+	u32 t;
+
+	for (t = 0; t < SIM_THREADS; t++) {
+		if (!m->attached[t])
+			continue;
+		gch_thread_detach(&m->s->h, t);
+		m->attached[t] = false;
+		drain_rings(m);
+	}
+	compare(m);
+	while (m->n)
+		forget(m, m->n - 1);
+	sim_close(m->s);
+}
+
+void model_run(const struct model_plan *plan, struct model_stats *st)
+{
+	struct model *m = env_zalloc(sizeof(*m));
+	u32 i;
+
+	CHECK(m);
+	m->plan = plan;
+	m->st = st;
+	m->obj = env_zalloc(plan->objects * sizeof(*m->obj));
+	m->order = env_zalloc(plan->objects * sizeof(*m->order));
+	m->todo = env_zalloc(plan->objects * sizeof(*m->todo));
+	CHECK(m->obj && m->order && m->todo);
+	gct_seed(&m->r, plan->seed);
+	m->s = sim_open(SIM_SIZE);
+	m->s->arg = m;
+	m->s->roots = roots;
+	m->s->between = between;
+	m->s->slow = plan->slow;
+	m->s->h.param.limit = plan->limit;
+	make_caches(m);
+	CHECK_EQ(gch_thread_attach(&m->s->h, &i), 0);
+	m->attached[i] = true;
+	for (i = 0; i < plan->steps; i++) {
+		step(m);
+		if (!pick(m, 150) || m->n == plan->objects)
+			cycle(m);
+	}
+	tear_down(m);
+	env_free(m->todo);
+	env_free(m->order);
+	env_free(m->obj);
+	env_free(m);
+}

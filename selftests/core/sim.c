@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "sim.h"
+
+static struct sim *sim_of(struct gch_heap *h)
+{
+	return (struct sim *)h;
+}
+
+u64 *sim_pos(struct sim *s, u32 thread, u32 cache)
+{
+	return &s->tcb[thread]->cursor[cache].pos;
+}
+
+static u64 tcb_pos(struct gch_heap *h, u32 thread, u32 cache)
+{
+	return READ_ONCE(*sim_pos(sim_of(h), thread, cache));
+}
+
+static void tcb_reset(struct gch_heap *h, u32 thread, u32 cache)
+{
+	WRITE_ONCE(*sim_pos(sim_of(h), thread, cache), 0);
+}
+
+static struct gcheap_tcb *tcb(struct gch_heap *h, u32 thread)
+{
+	return sim_of(h)->tcb[thread];
+}
+
+static void meta_changed(struct gch_heap *h, u32 chunk)
+{
+	sim_of(h)->meta_changes++;
+}
+
+static const struct gch_ops ops = {
+	.tcb = tcb,
+	.tcb_pos = tcb_pos,
+	.tcb_reset = tcb_reset,
+	.meta_changed = meta_changed,
+};
+
+static void free_tcbs(struct sim *s)
+{
+	u32 i;
+
+	for (i = 0; i < SIM_THREADS; i++)
+		env_free(s->tcb[i]);
+}
+
+/* As sim_open(), in memory of the caller's; 0 or -ENOMEM. */
+int sim_try_open(struct sim *s, u64 size)
+{
+	int err = 0;
+	u32 i;
+
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i < SIM_THREADS && !err; i++) {
+		s->tcb[i] = env_zalloc(sizeof(struct gcheap_tcb));
+		err = s->tcb[i] ? 0 : -ENOMEM;
+	}
+	if (!err)
+		err = gch_heap_init(&s->h, &ops, size, SIM_THREADS);
+	if (err) {
+		free_tcbs(s);
+		return err;
+	}
+	s->h.base = SIM_BASE;
+	s->want = 2;
+	env_lock(&s->h.lock);
+	return 0;
+}
+
+static void drop_frames(struct sim *s, u32 id)
+{
+	struct gch_slot *slot = gch_slot(&s->h, id);
+	u32 p;
+
+	for (p = 0; p < GCH_SLOT_PAGES; p++) {
+		if (!slot->frame[p])
+			continue;
+		gct_frame_free(slot->frame[p]);
+		slot->frame[p] = 0;
+		s->h.n.resident_pages--;
+	}
+}
+
+void sim_try_close(struct sim *s)
+{
+	u32 id;
+
+	for (id = 0; id < s->h.top; id++) {
+		struct gch_chunk *c = gch_chunk(&s->h, id / GCHEAP_CHUNK_SLOTS);
+
+		if (c && c->slot[id % GCHEAP_CHUNK_SLOTS / GCH_DESC_SLOTS])
+			drop_frames(s, id);
+	}
+	CHECK_EQ(s->h.n.resident_pages, 0);
+	env_unlock(&s->h.lock);
+	gch_heap_destroy(&s->h);
+	free_tcbs(s);
+}
+
+struct sim *sim_open(u64 size)
+{
+	struct sim *s = env_zalloc(sizeof(*s));
+
+	CHECK(s);
+	CHECK_EQ(sim_try_open(s, size), 0);
+	return s;
+}
+
+/* A heap with thread 0 and cache 0, verified at every step. */
+struct sim *sim_with(u32 layout, u32 flags, u32 cell_size)
+{
+	struct sim *s = sim_open(SIM_SIZE);
+	u32 t;
+
+	s->slow = true;
+	CHECK_EQ(gch_thread_attach(&s->h, &t), 0);
+	CHECK_EQ(t, 0);
+	CHECK_EQ(sim_cache(s, layout, flags, cell_size), 0);
+	return s;
+}
+
+void sim_close(struct sim *s)
+{
+	sim_verify(s);
+	sim_try_close(s);
+	env_free(s);
+}
+
+/* A map of one word, if any bit is set. */
+static bool map_word(u64 **map, u64 bits)
+{
+	*map = NULL;
+	if (!bits)
+		return true;
+	*map = env_zalloc(sizeof(**map));
+	if (*map)
+		**map = bits;
+	return *map;
+}
+
+int sim_typed(struct sim *s, u32 flags, u32 cell_size, const struct sim_maps *maps)
+{
+	struct gch_cache proto = {
+		.used = true,
+		.layout = GCHEAP_TYPED,
+		.flags = flags,
+		.cell_size = cell_size,
+		.length_word = maps->length,
+		.tag_bits = maps->tag_bits,
+		.fixed.words = maps->fixed,
+		.elem.words = maps->elem,
+	};
+	int c = -ENOMEM;
+
+	if (map_word(&proto.fixed.ptr, maps->fixed_ptr) &&
+	    map_word(&proto.fixed.weak, maps->fixed_weak) &&
+	    map_word(&proto.elem.ptr, maps->elem_ptr) &&
+	    map_word(&proto.elem.weak, maps->elem_weak))
+		c = gch_cache_create(&s->h, &proto);
+	if (c < 0)
+		gch_cache_free_maps(&proto);
+	return c;
+}
+
+int sim_cache(struct sim *s, u32 layout, u32 flags, u32 cell_size)
+{
+	struct gch_cache proto = {
+		.used = true,
+		.layout = layout,
+		.flags = flags,
+		.cell_size = cell_size,
+	};
+
+	return gch_cache_create(&s->h, &proto);
+}
+
+/* The word's place, with a frame behind it; NULL: no memory. */
+static u64 *touch(struct sim *s, u64 addr)
+{
+	u64 off = addr - s->h.base;
+	u32 *frame, first;
+
+	CHECK(gch_span_at(&s->h, off >> GCHEAP_SLOT_SHIFT, &first));
+	frame = &gch_slot(&s->h, off >> GCHEAP_SLOT_SHIFT)->
+		frame[(off >> GCH_PAGE_SHIFT) % GCH_SLOT_PAGES];
+	if (!*frame) {
+		*frame = gct_frame_alloc();
+		if (!*frame)
+			return NULL;
+		s->h.n.resident_pages++;
+	}
+	return gch_heap_word(&s->h, off);
+}
+
+u64 sim_load(struct sim *s, u64 addr)
+{
+	const u64 *p = gch_heap_word(&s->h, addr - s->h.base);
+
+	return p ? *p : 0;
+}
+
+bool sim_store(struct sim *s, u64 addr, u64 value)
+{
+	u64 *p = touch(s, addr);
+
+	if (p)
+		*p = value;
+	return p;
+}
+
+/* A cell that is handed out has to be zero: the library sees to it, or the flag. */
+static void zero_cell(struct sim *s, u64 addr, u64 bytes, bool promised)
+{
+	u64 off;
+
+	for (off = 0; off < bytes; off += 8) {
+		u64 *p = gch_heap_word(&s->h, addr - s->h.base + off);
+
+		if (!p)
+			continue;
+		if (promised && !s->scribbled)
+			CHECK_EQ(*p, 0);
+		*p = 0;
+	}
+}
+
+static u32 next_free(struct sim *s, u32 id, u32 cell)
+{
+	const u64 *live = gch_live(&s->h, id);
+	u32 n = gch_desc(&s->h, id)->ncells;
+
+	while (cell < n && live[cell / 64] & (1ull << (cell % 64)))
+		cell++;
+	return cell;
+}
+
+/* The library's fast path: the next free cell of the batch at hand, or 0. */
+static u64 take_cell(struct sim *s, const struct sim_place *p, u64 *pos)
+{
+	u32 at = *pos >> 32, cell = (u32)*pos;
+
+	for (; at < p->n; at++, cell = 0) {
+		const struct gcheap_span *d = gch_desc(&s->h, p->span[at]);
+		u64 bytes = (u64)d->cell_granules * GCHEAP_GRANULE, addr;
+
+		cell = next_free(s, p->span[at], cell);
+		if (cell >= d->ncells)
+			continue;
+		addr = gch_slot_addr(&s->h, p->span[at]) + cell * bytes;
+		*pos = (u64)at << 32 | (cell + 1);	/* R14: the address first */
+		zero_cell(s, addr, bytes, d->flags & GCHEAP_SPANF_ZERO);
+		return addr;
+	}
+	return 0;
+}
+
+/* Bring in what a call lacked, as the module does; whether to try again. */
+bool sim_again(struct sim *s)
+{
+	bool more;
+
+	s->tries++;
+	env_unlock(&s->h.lock);
+	more = gch_reserve_fill(&s->h);
+	env_lock(&s->h.lock);
+	return more;
+}
+
+u64 sim_alloc(struct sim *s, u32 thread, u32 cache)
+{
+	struct sim_place *p = &s->place[thread][cache];
+	u64 addr = take_cell(s, p, sim_pos(s, thread, cache));
+
+	if (addr)
+		return addr;
+	while (gch_thread_spans(&s->h, thread, cache, s->want, &p->n, p->span) ==
+	       -ENOMEM && sim_again(s))
+		;
+	if (s->slow)
+		sim_verify(s);
+	return take_cell(s, p, sim_pos(s, thread, cache));
+}
+
+/* An object, or the test has failed. */
+u64 sim_need(struct sim *s, u32 thread, u32 cache)
+{
+	u64 addr = sim_alloc(s, thread, cache);
+
+	CHECK(addr);
+	return addr;
+}
+
+/* Number of the slot an address is in. */
+u32 sim_id(u64 addr)
+{
+	return (addr - SIM_BASE) >> GCHEAP_SLOT_SHIFT;
+}
+
+u64 sim_large(struct sim *s, u32 thread, u32 cache, u64 bytes)
+{
+	const struct gcheap_span *d;
+	u32 id;
+	int err;
+
+	do {
+		err = gch_thread_large(&s->h, thread, cache, bytes, &id);
+	} while (err == -ENOMEM && sim_again(s));
+	if (err)
+		return 0;
+	d = gch_desc(&s->h, id);
+	zero_cell(s, gch_slot_addr(&s->h, id),
+		  (u64)d->nslots << GCHEAP_SLOT_SHIFT, d->flags & GCHEAP_SPANF_ZERO);
+	return gch_slot_addr(&s->h, id);
+}
+
+/* What the library does with an early free. */
+void sim_push_free(struct sim *s, u32 thread, u64 addr)
+{
+	struct gcheap_tcb *t = s->tcb[thread];
+
+	if (t->free_head - t->free_tail == GCHEAP_RING)
+		gch_free_drain(&s->h, thread);
+	t->free_ring[t->free_head % GCHEAP_RING] = addr;
+	t->free_head++;
+}
+
+/* Where the owner of a span stands in it; 0 if nobody owns it. */
+static u32 owner_cursor(struct sim *s, u32 id)
+{
+	const struct gcheap_span *d = gch_desc(&s->h, id);
+	const struct sim_place *p;
+	u32 owner, k;
+	u64 pos;
+
+	if (!gch_span_owned(d))
+		return 0;
+	owner = gch_slot(&s->h, id)->owner;
+	p = &s->place[owner][d->cache];
+	pos = *sim_pos(s, owner, d->cache);
+	for (k = 0; k < p->n && p->span[k] != id; k++)
+		;
+	if (k >= p->n || k > pos >> 32)
+		return 0;
+	return k < pos >> 32 ? d->ncells : (u32)pos;
+}
+
+/* What the program holds to be allocated, cursors exact. */
+static bool cell_allocated(struct sim *s, const struct gch_ref *r)
+{
+	if (gch_live(&s->h, r->id)[r->cell / 64] & (1ull << (r->cell % 64)))
+		return true;
+	return gch_span_owned(r->d) && r->cell >= gch_slot(&s->h, r->id)->commit &&
+	       r->cell < owner_cursor(s, r->id);
+}
+
+/* The span of a slot, as far as that goes without gch_ref_at(). */
+static bool ref_span(struct sim *s, u32 id, struct gch_ref *r)
+{
+	r->d = gch_span_at(&s->h, id, &r->id);
+	if (!r->d)
+		return false;
+	r->c = gch_chunk(&s->h, r->id / GCHEAP_CHUNK_SLOTS);
+	r->s = gch_slot(&s->h, r->id);
+	return true;
+}
+
+/* The cell that starts at an address. */
+bool sim_cell(struct sim *s, u64 addr, struct gch_ref *r)
+{
+	u64 off = addr - s->h.base, bytes;
+
+	if (off >= (u64)s->h.top << GCHEAP_SLOT_SHIFT)
+		return false;
+	if (!ref_span(s, off >> GCHEAP_SLOT_SHIFT, r))
+		return false;
+	off -= (u64)r->id << GCHEAP_SLOT_SHIFT;
+	bytes = (u64)r->d->cell_granules * GCHEAP_GRANULE;
+	r->cell = env_div64(off, bytes);
+	return r->cell < r->d->ncells && r->cell * bytes == off;
+}
+
+bool sim_live(struct sim *s, u64 addr)
+{
+	struct gch_ref r;
+
+	return sim_cell(s, addr, &r) && gch_ref_live(&r);
+}
+
+bool sim_allocated(struct sim *s, u64 addr)
+{
+	struct gch_ref r;
+
+	return sim_cell(s, addr, &r) && cell_allocated(s, &r);
+}
+
+/* Whether it is the last cell handed out from where a cursor stands. */
+bool sim_last(struct sim *s, u64 addr)
+{
+	const struct sim_place *p;
+	struct gch_ref r;
+	u32 owner;
+	u64 pos;
+
+	if (!sim_cell(s, addr, &r) || !gch_span_owned(r.d) ||
+	    r.cell + 1 != owner_cursor(s, r.id))
+		return false;
+	owner = gch_slot(&s->h, r.id)->owner;
+	p = &s->place[owner][r.d->cache];
+	pos = *sim_pos(s, owner, r.d->cache);
+	/* Of a full span only if the next one has not been begun. */
+	return r.cell + 1 != r.d->ncells ||
+	       p->span[(pos >> 32) - !(u32)pos] == r.id;
+}
+
+/*
+ * Whether the core does not take for certain that the cell is handed out (R14). A
+ * cycle that starts now spares it, unless its live bit is set for another reason.
+ */
+bool sim_black(struct sim *s, u64 addr)
+{
+	struct gch_ref r;
+
+	return sim_last(s, addr) && sim_cell(s, addr, &r) &&
+	       r.cell >= gch_slot(&s->h, r.id)->commit && gch_rule(14);
+}
+
+void sim_each(struct sim *s, void (*fn)(void *arg, u64 addr), void *arg)
+{
+	struct gch_ref r;
+	u32 id = 0;
+
+	while (id < s->h.top) {
+		bool span = ref_span(s, id, &r);
+
+		for (r.cell = 0; span && r.cell < r.d->ncells; r.cell++)
+			if (cell_allocated(s, &r))
+				fn(arg, gch_ref_addr(&s->h, &r));
+		id += span ? r.d->nslots : 1;
+	}
+}
+
+static void count_one(void *arg, u64 addr)
+{
+	++*(u64 *)arg;
+}
+
+u64 sim_count(struct sim *s)
+{
+	u64 n = 0;
+
+	sim_each(s, count_one, &n);
+	return n;
+}
+
+void sim_verify(struct sim *s)
+{
+	struct gch_fault f = { 0 };
+	int err = gch_verify(&s->h, &f);
+
+	if (err)
+		gct_log("V%u at %u, %llx", f.code, f.where, f.detail);
+	CHECK_EQ(err, 0);
+}
+
+static void slice(struct sim *s)
+{
+	if (s->between)
+		s->between(s);
+	if (s->slow)
+		sim_verify(s);
+}
+
+/* Up to the phase FINISH. */
+void sim_mark_phase(struct sim *s)
+{
+	u32 at = 0;
+
+	gch_cycle_clear(&s->h);
+	while (gch_mark_clear(&s->h, &at, 100))
+		slice(s);
+	gch_cycle_stop(&s->h);
+	gch_cycle_mark(&s->h);
+	gch_mark_ambiguous(&s->h, s->ambiguous, SIM_ROOTS);
+	gch_mark_precise(&s->h, s->precise, SIM_ROOTS);
+	if (s->roots)
+		s->roots(s);
+	while (gch_mark_drain(&s->h, 3))
+		;
+	gch_cycle_finish(&s->h);
+	if (s->slow)
+		sim_verify(s);
+}
+
+/* From the middle of a sweep to its end. */
+void sim_sweep_rest(struct sim *s)
+{
+	slice(s);
+	while (gch_sweep_some(&s->h, 5))
+		slice(s);
+	gch_cycle_end(&s->h);
+	if (s->slow)
+		sim_verify(s);
+}
+
+void sim_sweep_phase(struct sim *s)
+{
+	gch_cycle_sweep(&s->h);
+	sim_sweep_rest(s);
+}
+
+void sim_cycle(struct sim *s)
+{
+	sim_mark_phase(s);
+	sim_sweep_phase(s);
+}
+
+/* Give back the frames behind free slots but for some runs. */
+void sim_release(struct sim *s, u32 keep)
+{
+	u32 at = 0, id, n;
+
+	while (gch_run_resident(&s->h, at, 16, &id, &n)) {
+		at = id + n;
+		if (keep) {
+			keep--;
+			continue;
+		}
+		for (; n; n--, id++)
+			drop_frames(s, id);
+	}
+	gch_chunk_trim(&s->h);
+}

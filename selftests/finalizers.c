@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Objects that are queued when they die, with all they refer to. */
+#include "raw.h"
+#include <poll.h>
+
+static struct raw h;
+static unsigned int cache;
+static uint64_t *keep[512];
+
+static void start(void)
+{
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	raw_hold(&h);
+	cache = raw_typed(&h, 4, 1, 0);
+	raw_root(&h, 0, keep, sizeof(keep), NULL);
+}
+
+static int set(void *p, uint64_t cookie, unsigned int flags, uint64_t *old)
+{
+	struct gcheap_finalizer f = {
+		.size = sizeof(f), .flags = flags, .addr = (uintptr_t)p, .cookie = cookie,
+	};
+	int r = ioctl(h.fd, GCHEAP_IOC_FINALIZER, &f);
+
+	if (old)
+		*old = f.old;
+	return r;
+}
+
+static unsigned int fetch(struct gcheap_ready *items, unsigned int max, uint64_t *left)
+{
+	struct gcheap_finalizers f = {
+		.size = sizeof(f), .max = max, .items = (uintptr_t)items,
+	};
+
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &f), 0);
+	if (left)
+		*left = f.left;
+	return f.got;
+}
+
+static uint64_t marked(void)
+{
+	raw_flush(&h);
+	raw_collect(&h);
+	raw_verify(&h);
+	return raw_status(&h).marked_objects;
+}
+
+TEST(queued_when_dead)
+{
+	struct gcheap_ready r[4];
+	uint64_t left, old;
+	uintptr_t child;
+
+	start();
+	keep[0] = raw_take(&h, cache);
+	keep[0][0] = child = (uintptr_t)raw_take(&h, cache);
+	keep[0][1] = 77;
+	CHECK_EQ(set(keep[0], 0xc00c1e, 0, &old), 0);
+	CHECK_EQ(old, 0);
+	CHECK_EQ(raw_status(&h).finalizers, 1);
+	marked();
+	CHECK_EQ(fetch(r, 4, &left), 0);
+	CHECK_EQ(left, 0);
+
+	uintptr_t dead = (uintptr_t)keep[0];
+
+	keep[0] = NULL;
+	marked();
+	/* It and what it refers to are kept until fetched. */
+	CHECK(raw_is_live(&h, dead) && raw_is_live(&h, child));
+	CHECK_EQ(raw_status(&h).finalizers_ready, 1);
+	marked();
+	CHECK(raw_is_live(&h, dead) && raw_is_live(&h, child));
+	CHECK_EQ(fetch(r, 4, &left), 1);
+	CHECK_EQ(r[0].addr, dead);
+	CHECK_EQ(r[0].cookie, 0xc00c1e);
+	CHECK_EQ(left, 0);
+	CHECK_EQ(((uint64_t *)dead)[1], 77);
+	CHECK_EQ(raw_status(&h).finalizers, 0);
+	CHECK_EQ(raw_status(&h).finalizers_ready, 0);
+	/* Only once. */
+	CHECK_EQ(marked(), 0);
+	CHECK_EQ(fetch(r, 4, &left), 0);
+}
+
+TEST(resurrected)
+{
+	struct gcheap_ready r[1];
+
+	start();
+	CHECK_EQ(set(raw_take(&h, cache), 1, 0, NULL), 0);
+	marked();
+	raw_root(&h, 0, r, sizeof(r), NULL);
+	CHECK_EQ(fetch(r, 1, NULL), 1);
+	CHECK_EQ(marked(), 1);
+	CHECK_EQ(set((void *)r[0].addr, 2, 0, NULL), 0);
+	r[0].addr = 0;
+	marked();
+	CHECK_EQ(fetch(r, 1, NULL), 1);
+	CHECK_EQ(r[0].cookie, 2);
+}
+
+TEST(replaced_and_cleared)
+{
+	struct gcheap_ready r[1];
+	uint64_t old;
+
+	start();
+	keep[0] = raw_take(&h, cache);
+	CHECK_EQ(set(keep[0], 11, 0, &old), 0);
+	CHECK_EQ(old, 0);
+	CHECK_EQ(set(keep[0], 12, 0, &old), 0);
+	CHECK_EQ(old, 11);
+	CHECK_EQ(raw_status(&h).finalizers, 1);
+	CHECK_EQ(set(keep[0], 0, GCHEAP_FINALIZER_CLEAR, &old), 0);
+	CHECK_EQ(old, 12);
+	CHECK_EQ(raw_status(&h).finalizers, 0);
+	keep[0] = NULL;
+	CHECK_EQ(marked(), 0);
+	CHECK_EQ(fetch(r, 1, NULL), 0);
+}
+
+TEST(bad_arguments)
+{
+	uint64_t *p, *dead;
+	struct gcheap_finalizers f = { .size = sizeof(f), .max = 1, .items = 8 };
+
+	start();
+	p = keep[0] = raw_take(&h, cache);
+	dead = raw_take(&h, cache);
+	marked();
+	CHECK_ERR(set(p + 1, 1, 0, NULL), ENOENT);
+	CHECK_ERR(set(dead, 1, 0, NULL), ENOENT);
+	CHECK_ERR(set(NULL, 1, 0, NULL), ENOENT);
+	CHECK_ERR(set(&f, 1, 0, NULL), ENOENT);
+	CHECK_ERR(set(p, 0, GCHEAP_FINALIZER_CLEAR, NULL), ENOENT);
+	/* Nowhere to put it: it is not lost. */
+	CHECK_EQ(set(p, 5, 0, NULL), 0);
+	keep[0] = NULL;
+	marked();
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &f), EFAULT);
+
+	struct gcheap_ready r[1];
+
+	CHECK_EQ(fetch(r, 1, NULL), 1);
+	CHECK_EQ(r[0].cookie, 5);
+}
+
+TEST(many)
+{
+	enum { N = 3000 };
+	struct gcheap_ready r[100];
+	static char seen[N];
+	uint64_t left;
+	unsigned int n = 0, got;
+
+	start();
+	for (int i = 0; i < N; i++) {
+		uint64_t *p = raw_take(&h, cache);
+
+		p[1] = i;
+		CHECK_EQ(set(p, i + 1, 0, NULL), 0);
+	}
+	CHECK_EQ(raw_status(&h).finalizers, N);
+	marked();
+	CHECK_EQ(raw_status(&h).finalizers_ready, N);
+	while ((got = fetch(r, 100, &left))) {
+		for (unsigned int i = 0; i < got; i++) {
+			uint64_t *p = (void *)r[i].addr;
+
+			CHECK_EQ(p[1] + 1, r[i].cookie);
+			CHECK(!seen[p[1]]++);
+		}
+		n += got;
+		CHECK_EQ(left, N - n);
+	}
+	CHECK_EQ(n, N);
+	CHECK_EQ(marked(), 0);
+}
+
+TEST(event)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct gcheap_event e;
+
+	start();
+	p.fd = h.fd;
+	set(raw_take(&h, cache), 1, 0, NULL);
+	marked();
+	do {
+		CHECK_EQ(poll(&p, 1, 2000), 1);
+		CHECK_EQ(read(h.fd, &e, sizeof(e)), sizeof(e));
+	} while (e.type != GCHEAP_EV_FINALIZERS);
+	CHECK_EQ(e.a, 1);
+}
+
+/* Freed by hand, an object is not finalized as well. */
+TEST(early_free)
+{
+	struct gcheap_ready r[1];
+	uint64_t *p;
+
+	start();
+	p = raw_take(&h, cache);
+	CHECK_EQ(set(p, 1, 0, NULL), 0);
+	raw_free(&h, p);
+	marked();
+	raw_verify(&h);
+	CHECK_EQ(fetch(r, 1, NULL), 0);
+	CHECK_EQ(raw_status(&h).finalizers, 0);
+}
+
+/* R19: a weak field is cleared though the finalizer will see the object. */
+TEST(weak_field_to_a_finalizable_object)
+{
+	unsigned int holder;
+	struct gcheap_ready r[1];
+
+	start();
+	holder = raw_typed(&h, 4, 1, 2);
+	keep[0] = raw_take(&h, holder);
+	keep[0][1] = (uintptr_t)raw_take(&h, cache);
+	CHECK_EQ(set((void *)keep[0][1], 9, 0, NULL), 0);
+	marked();
+	CHECK_EQ(keep[0][1], 0);
+	CHECK_EQ(fetch(r, 1, NULL), 1);
+}
+
+TEST_MAIN

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+
+/*
+ * Real threads on the core, for TSan: each allocates by cursor without the lock,
+ * reading live bits and writing its cursor and ring while a collector commits,
+ * clears, sweeps and drains. The world is stopped by a read-write lock. Each
+ * thread has lists of its own and checks that they are whole. SECONDS to go on.
+ */
+#include "../core/sim.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#define NTHREADS	4
+#define NLISTS		8
+#define CELL		64
+
+static struct sim *s;
+/* A collector that waits goes first, or readers never let it in. */
+static pthread_rwlock_t world =
+	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static bool stop;
+static u64 cycles;
+
+struct worker {
+	pthread_t thread;
+	struct gct_random r;
+	u32 number, n, span[GCHEAP_BATCH];
+	u64 roots[NLISTS];	/* read by the collector, world stopped */
+	u32 length[NLISTS];
+	u64 allocs;
+};
+
+static struct worker workers[NTHREADS];
+
+/*
+ * The program's loads and stores of shared words, as the library's. The address of
+ * a slot's metadata does not change while the thread owns it.
+ */
+static u64 allocate_fast(struct worker *w)
+{
+	u64 *pos = sim_pos(s, w->number, 0), at = READ_ONCE(*pos), addr;
+	u32 k = at >> 32, cell = (u32)at, n = GCHEAP_SLOT_SIZE / CELL;
+
+	for (; k < w->n; k++, cell = 0) {
+		const u64 *live = gch_live(&s->h, w->span[k]);
+
+		while (cell < n && env_load_acquire(&live[cell / 64]) &
+		       (1ull << (cell % 64)))
+			cell++;
+		if (cell == n)
+			continue;
+		addr = gch_slot_addr(&s->h, w->span[k]) + cell * CELL;
+		WRITE_ONCE(*pos, (u64)k << 32 | (cell + 1));
+		return addr;
+	}
+	return 0;
+}
+
+/* The program's view of heap memory, which the kernel maps before it is used. */
+static u64 *word(u64 addr)
+{
+	return gch_heap_word(&s->h, addr - s->h.base);
+}
+
+static void back(const struct worker *w)
+{
+	u32 i, p;
+
+	for (i = 0; i < w->n; i++) {
+		for (p = 0; p < GCH_SLOT_PAGES; p++) {
+			u32 *frame = &gch_slot(&s->h, w->span[i])->frame[p];
+
+			if (*frame)
+				continue;
+			WRITE_ONCE(*frame, gct_frame_alloc());
+			s->h.n.resident_pages++;
+		}
+	}
+}
+
+static u64 allocate(struct worker *w)
+{
+	u64 addr = allocate_fast(w);
+	u32 i;
+
+	if (!addr) {
+		env_lock(&s->h.lock);
+		gch_free_drain(&s->h, w->number);
+		gch_thread_spans(&s->h, w->number, 0, 1 + gct_rand(&w->r, 8),
+				 &w->n, w->span);
+		back(w);
+		env_unlock(&s->h.lock);
+		addr = allocate_fast(w);
+	}
+	if (!addr)
+		return 0;	/* the collector does not keep up */
+	for (i = 0; i < CELL / 8; i++)
+		*word(addr + 8 * i) = 0;
+	w->allocs++;
+	return addr;
+}
+
+static void push_free(struct worker *w, u64 addr)
+{
+	struct gcheap_tcb *t = s->tcb[w->number];
+
+	if (t->free_head - env_load_acquire(&t->free_tail) == GCHEAP_RING)
+		return;
+	WRITE_ONCE(t->free_ring[t->free_head % GCHEAP_RING], addr);
+	env_store_release(&t->free_head, t->free_head + 1);
+}
+
+/* Each cell: the next, the list's owner and the number of those behind it. */
+static void check(struct worker *w, u32 i)
+{
+	u32 n = w->length[i];
+	u64 a;
+
+	for (a = w->roots[i]; a; a = *word(a)) {
+		CHECK_EQ(*word(a + 8), w->number);
+		CHECK_EQ(*word(a + 16), --n);
+	}
+	CHECK_EQ(n, 0);
+}
+
+static void step(struct worker *w)
+{
+	u32 i = gct_rand(&w->r, NLISTS);
+	u64 a;
+
+	if (w->length[i] > 2000 || !gct_rand(&w->r, 500)) {
+		check(w, i);
+		w->roots[i] = 0;
+		w->length[i] = 0;
+	} else if (w->length[i] && !gct_rand(&w->r, 8)) {
+		a = w->roots[i];
+		w->roots[i] = *word(a);
+		w->length[i]--;
+		push_free(w, a);
+	} else {
+		a = allocate(w);
+		if (!a)
+			return;
+		*word(a + 8) = w->number;
+		*word(a + 16) = w->length[i]++;
+		*word(a) = w->roots[i];
+		w->roots[i] = a;
+	}
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	u32 i;
+
+	while (!READ_ONCE(stop)) {
+		pthread_rwlock_rdlock(&world);
+		for (i = 0; i < 50; i++)
+			step(w);
+		pthread_rwlock_unlock(&world);
+	}
+	for (i = 0; i < NLISTS; i++)
+		check(w, i);
+	return NULL;
+}
+
+/* Drop the lock for a moment, as the collector does in long work. */
+static void breathe(void)
+{
+	env_unlock(&s->h.lock);
+	usleep(10);
+	env_lock(&s->h.lock);
+}
+
+static void collect(void)
+{
+	u32 at = 0, i;
+
+	env_lock(&s->h.lock);
+	for (i = 0; i < NTHREADS; i++)
+		gch_free_drain(&s->h, i);
+	gch_cycle_clear(&s->h);
+	while (gch_mark_clear(&s->h, &at, 64))
+		breathe();
+	env_unlock(&s->h.lock);
+	pthread_rwlock_wrlock(&world);
+	env_lock(&s->h.lock);
+	gch_cycle_stop(&s->h);
+	gch_cycle_mark(&s->h);
+	for (i = 0; i < NTHREADS; i++)
+		gch_mark_precise(&s->h, workers[i].roots, NLISTS);
+	while (gch_mark_drain(&s->h, 10))
+		;
+	if (cycles % 8 == 5) {
+		gch_cycle_abandon(&s->h);
+		env_unlock(&s->h.lock);
+		pthread_rwlock_unlock(&world);
+		return;
+	}
+	gch_cycle_finish(&s->h);
+	sim_verify(s);
+	gch_cycle_sweep(&s->h);
+	env_unlock(&s->h.lock);
+	pthread_rwlock_unlock(&world);
+	env_lock(&s->h.lock);
+	while (gch_sweep_some(&s->h, 8))
+		breathe();
+	gch_cycle_end(&s->h);
+	sim_verify(s);
+	sim_release(s, 4);
+	env_unlock(&s->h.lock);
+}
+
+int main(void)
+{
+	const char *seconds = getenv("SECONDS");
+	time_t end = time(NULL) + (seconds ? atoi(seconds) : 5);
+	u64 allocs = 0;
+	u32 i;
+
+	s = sim_open(SIM_SIZE);
+	sim_cache(s, GCHEAP_CONSERVATIVE, 0, CELL);
+	for (i = 0; i < NTHREADS; i++)
+		CHECK_EQ(gch_thread_attach(&s->h, &workers[i].number), 0);
+	env_unlock(&s->h.lock);
+	printf("TAP version 13\n");
+	for (i = 0; i < NTHREADS; i++) {
+		gct_seed(&workers[i].r, i);
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	}
+	for (; time(NULL) < end; cycles++)
+		collect();
+	WRITE_ONCE(stop, true);
+	for (i = 0; i < NTHREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		allocs += workers[i].allocs;
+	}
+	env_lock(&s->h.lock);
+	printf("# %llu cycles, %llu objects, %llu freed, %llu freed early, %llu bad\n",
+	       cycles, allocs, s->h.n.freed_objects, s->h.n.freed_early,
+	       s->h.n.bad_frees);
+	CHECK(cycles && s->h.n.freed_objects && s->h.n.freed_early);
+	CHECK_EQ(s->h.n.bad_frees, 0);
+	for (i = 0; i < NTHREADS; i++)
+		gch_thread_detach(&s->h, i);
+	sim_close(s);
+	printf("ok 1 - threads on cursors, collector at work\n1..1\n");
+	return 0;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The library's allocator on the real device: sizes, kinds, base and size, free. */
+#include "raw.h"
+#include <gcheap.h>
+
+static bool zero(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+TEST(every_size)
+{
+	CHECK_EQ(gcheap_init(), 0);
+	for (size_t n = 0; n <= 33000; n += n < 1100 ? 1 : 97) {
+		char *p = gcheap_alloc(n);
+
+		CHECK(p);
+		CHECK_EQ((uintptr_t)p % 16, 0);
+		CHECK(zero(p, n));
+		memset(p, 0xa5, n);
+		CHECK(gcheap_size(p) >= n);
+		CHECK(gcheap_base(p) == p);
+		if (n) {
+			CHECK(gcheap_base(p + n - 1) == p);
+			CHECK(gcheap_base(p + n / 2) == p);
+		}
+	}
+	CHECK_EQ(gcheap_verify(), 0);
+}
+
+/* Above 128 bytes at most an eighth of what an object takes is not its own. */
+TEST(waste)
+{
+	double worst = 0;
+	size_t at = 0;
+
+	for (size_t n = 129; n <= 32700; n++) {
+		size_t room = gcheap_size(gcheap_alloc_noscan(n));
+
+		CHECK(room >= n);
+		if ((double)(room - n) / room > worst) {
+			worst = (double)(room - n) / room;
+			at = n;
+		}
+	}
+	diag("at most %.2f %%, at %zu bytes", worst * 100, at);
+	CHECK(worst <= 0.125);
+}
+
+TEST(large)
+{
+	for (size_t n = 32769; n < 12 << 20; n = n * 3 / 2) {
+		char *p = gcheap_alloc(n);
+
+		CHECK(p);
+		CHECK(zero(p, n));
+		memset(p, 1, n);
+		CHECK(gcheap_size(p) >= n);
+		CHECK(gcheap_base(p + n - 1) == p);
+	}
+	CHECK(!gcheap_alloc(1ull << 60));
+	CHECK_EQ(errno, ENOMEM);
+	volatile size_t most = SIZE_MAX;
+
+	CHECK(!gcheap_alloc(most));
+	CHECK_EQ(errno, ENOMEM);
+}
+
+TEST(realloc)
+{
+	unsigned char *p = NULL;
+
+	for (size_t n = 1; n < 300000; n = n * 5 / 4 + 1) {
+		p = gcheap_realloc(p, n);
+		CHECK(p);
+		for (size_t i = 0; i + 1 < n; i = i * 2 + 1)
+			if (p[i])
+				CHECK_EQ(p[i], (unsigned char)i);
+		for (size_t i = 0; i < n; i++)
+			p[i] = i;
+	}
+	CHECK(!gcheap_realloc(p + 8, 100));
+	CHECK_EQ(errno, EINVAL);
+	p = gcheap_realloc(p, 10);
+	CHECK(p && p[9] == 9);
+	CHECK(!gcheap_realloc(p, 0));
+}
+
+TEST(free)
+{
+	struct gcheap_stats s;
+	char *p;
+
+	gcheap_hold();
+	for (int i = 0; i < 10000; i++) {
+		p = gcheap_alloc(100);
+		CHECK(p && zero(p, 100));
+		memset(p, 1, 100);
+		CHECK_EQ(gcheap_free(p), 0);
+	}
+	CHECK_EQ(gcheap_thread_flush(), 0);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.freed_early, 10000);
+	CHECK_EQ(s.bad_frees, 0);
+	CHECK(s.heap_peak < 4 << 20);
+	CHECK_EQ(gcheap_free(NULL), 0);
+	CHECK_EQ(gcheap_free(&s), -EINVAL);
+	CHECK_EQ(gcheap_verify(), 0);
+}
+
+TEST(base_and_size_of_nothing)
+{
+	int local;
+
+	CHECK_EQ(gcheap_init(), 0);
+	CHECK(!gcheap_base(&local));
+	CHECK(!gcheap_base(NULL));
+	CHECK(!gcheap_base((void *)-1l));
+	CHECK_EQ(gcheap_size(&local), 0);
+	CHECK(gcheap_heap_of(gcheap_alloc(1)) == gcheap_default());
+	CHECK(!gcheap_heap_of(&local));
+}
+
+static void *churn(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg, *keep[64] = { NULL };
+
+	for (int i = 0; i < 100000; i++) {
+		size_t n = 16 + rnd(&seed) % 400;
+		int k = rnd(&seed) % 64;
+		uint64_t *p = rnd(&seed) & 1 ? gcheap_alloc(n) : gcheap_alloc_noscan(n);
+
+		CHECK(p);
+		if (keep[k])
+			CHECK_EQ(keep[k][0], (uintptr_t)keep[k] ^ keep[k][1]);
+		p[1] = rnd(&seed);
+		p[0] = (uintptr_t)p ^ p[1];
+		keep[k] = p;
+	}
+	return NULL;
+}
+
+TEST(threads)
+{
+	struct gcheap_stats s;
+	pthread_t t[4];
+
+	for (long i = 0; i < 4; i++)
+		t[i] = spawn(churn, (void *)i);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	CHECK_EQ(gcheap_verify(), 0);
+	gcheap_stats(&s);
+	diag("%llu cycles, peak %llu KiB", (unsigned long long)s.cycles,
+	     (unsigned long long)s.heap_peak >> 10);
+	CHECK(s.cycles >= 2);
+}
+
+TEST(limit)
+{
+	struct gcheap_options o = { .flags = GCHEAP_OPT_NO_DATA, .limit = 8 << 20 };
+	struct gcheap *h = gcheap_open(&o);
+	void **list = NULL, **p;
+	int n = 0;
+
+	CHECK(h);
+	while ((p = gcheap_heap_alloc(h, 1000))) {
+		p[0] = list;
+		list = p;
+		CHECK(++n < 9000);
+	}
+	CHECK_EQ(errno, ENOMEM);
+	for (p = list; p; p = *p)
+		n--;
+	CHECK_EQ(n, 0);
+	list = NULL;
+	CHECK_EQ(gcheap_heap_collect(h), 0);
+	CHECK(gcheap_heap_alloc(h, 1000));
+	CHECK_EQ(gcheap_close(h), 0);
+}
+
+TEST(fork_and_exec)
+{
+	int status;
+	pid_t pid;
+	char *p = gcheap_alloc(100);
+
+	strcpy(p, "parent");
+	pid = fork();
+	if (!pid) {
+		CHECK_EQ(gcheap_collect(), -ENXIO);
+		execl("/bin/true", "true", NULL);
+		_exit(1);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(gcheap_collect(), 0);
+	CHECK(!strcmp(p, "parent"));
+}
+
+TEST_MAIN

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The library on the module: exact counts, every size across collections, many
+ * threads, finalizers and weak references, the limit, fork and exec.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+
+#include "lib.h"
+
+/* ---- exact counts */
+
+static void *root[64];
+
+static struct gcheap *precise_heap(void)
+{
+	struct gcheap *h = gcheap_open(&(struct gcheap_options){
+		.flags = GCHEAP_OPT_PRECISE_ONLY,
+	});
+
+	CHECK(h);
+	CHECK_EQ(gcheap_heap_hold(h), 0);
+	CHECK_EQ(gcheap_heap_root_add(h, root, sizeof(root), GCHEAP_PRECISE, NULL), 0);
+	return h;
+}
+
+static void expect(struct gcheap *h, uint64_t objects)
+{
+	struct gcheap_stats s;
+
+	CHECK_EQ(gcheap_heap_thread_flush(h), 0);
+	CHECK_EQ(gcheap_heap_collect(h), 0);
+	CHECK_EQ(gcheap_heap_stats(h, &s), 0);
+	CHECK_EQ(s.marked_objects, objects);
+	CHECK_EQ(s.live_objects, objects);
+	CHECK_EQ(gcheap_heap_verify(h), 0);
+}
+
+TEST(exact_counts)
+{
+	struct gcheap *h = precise_heap();
+	void **chain = NULL;
+
+	expect(h, 0);
+	for (int i = 0; i < 10000; i++) {
+		void **link = gcheap_heap_alloc(h, 24);
+
+		CHECK(link);
+		link[0] = chain;
+		root[0] = chain = link;
+		CHECK(gcheap_heap_alloc(h, 24));
+	}
+	expect(h, 10000);
+	for (int i = 0; i < 4000; i++)
+		chain = chain[0];
+	root[0] = chain;
+	expect(h, 6000);
+	/* What has gone is used again, what is there is not. */
+	for (int i = 0; i < 4000; i++) {
+		void **link = gcheap_heap_alloc(h, 24);
+
+		CHECK(link && !link[0] && !link[1] && !link[2]);
+		link[0] = root[1];
+		root[1] = link;
+	}
+	expect(h, 10000);
+	root[0] = root[1] = NULL;
+	expect(h, 0);
+	CHECK_EQ(gcheap_close(h), 0);
+}
+
+TEST(exact_counts_of_early_frees)
+{
+	enum { N = 5000 };
+	struct gcheap *h = precise_heap();
+	struct gcheap_stats s;
+	void ***table = gcheap_heap_alloc(h, N * sizeof(void *));
+
+	root[0] = table;
+	for (int i = 0; i < N; i++) {
+		table[i] = gcheap_heap_alloc(h, i % 300);
+		CHECK(table[i]);
+	}
+	expect(h, N + 1);
+	for (int i = 0; i < N; i += 2) {
+		CHECK_EQ(gcheap_free(table[i]), 0);
+		table[i] = NULL;
+	}
+	CHECK_EQ(gcheap_heap_thread_flush(h), 0);
+	CHECK_EQ(gcheap_heap_stats(h, &s), 0);
+	CHECK_EQ(s.freed_early, N / 2);
+	CHECK_EQ(s.bad_frees, 0);
+	expect(h, N / 2 + 1);
+	root[0] = NULL;
+	expect(h, 0);
+}
+
+/* ---- sizes */
+
+static unsigned char byte_of(size_t size, size_t i)
+{
+	return (size * 131 + i) | 1;
+}
+
+static void check_bytes(const unsigned char *p, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		CHECK_EQ(p[i], byte_of(size, i));
+}
+
+TEST(every_size_across_collections)
+{
+	enum { N = 3000 };
+	static unsigned char *p[N];
+	static size_t size[N];
+
+	for (int round = 0; round < 4; round++) {
+		for (int i = round; i < N; i += 1 + round) {
+			size[i] = i < 1100 ? (size_t)i : (size_t)i * (i % 50);
+			p[i] = i % 3 ? gcheap_alloc(size[i]) : gcheap_alloc_noscan(size[i]);
+			CHECK(p[i] && gcheap_size(p[i]) >= size[i] && gcheap_base(p[i]) == p[i]);
+			for (size_t k = 0; i % 3 && k < size[i]; k++)
+				CHECK(!p[i][k]);
+			for (size_t k = 0; k < size[i]; k++)
+				p[i][k] = byte_of(size[i], k);
+		}
+		CHECK_EQ(gcheap_collect(), 0);
+		for (int i = 0; i < N; i++)
+			check_bytes(p[i], p[i] ? size[i] : 0);
+	}
+	CHECK_EQ(gcheap_verify(), 0);
+}
+
+TEST(realloc_across_collections)
+{
+	static unsigned char *volatile p;
+	size_t had = 0;
+
+	for (size_t size = 10; size < 1 << 20; size = size * 9 / 8 + 5) {
+		p = gcheap_realloc(p, size);
+		CHECK(p);
+		for (size_t k = 0; k < had; k++)
+			CHECK_EQ(p[k], byte_of(1, k));
+		for (size_t k = had; k < size; k++) {
+			CHECK_EQ(p[k], 0);
+			p[k] = byte_of(1, k);
+		}
+		had = size;
+		CHECK_EQ(gcheap_collect(), 0);
+	}
+}
+
+TEST(automatic_collections_keep_the_heap_small)
+{
+	struct gcheap_stats s;
+
+	for (int i = 0; i < 3000000; i++)
+		CHECK(gcheap_alloc(40));
+	CHECK_EQ(gcheap_stats(&s), 0);
+	diag("%lu cycles, peak %lu KiB, allocated %lu KiB", s.cycles, s.heap_peak >> 10,
+	     s.alloc_bytes >> 10);
+	CHECK(s.cycles >= 5);
+	CHECK(s.heap_peak < s.alloc_bytes / 2);
+	CHECK(s.alloc_bytes >= 3000000 * 48ul);
+}
+
+/* ---- threads */
+
+struct tree {
+	struct tree *left, *right;
+	uint64_t value, sum;
+};
+
+static struct tree *make_tree(int depth)
+{
+	struct tree *t = gcheap_alloc(sizeof(*t));
+
+	CHECK(t && !t->left && !t->right && !t->value && !t->sum);
+	t->value = depth;
+	t->sum = depth * 0x9e3779b97f4a7c15ull;
+	if (depth) {
+		t->left = make_tree(depth - 1);
+		t->right = make_tree(depth - 1);
+	}
+	return t;
+}
+
+static long count_tree(const struct tree *t)
+{
+	if (!t)
+		return 0;
+	CHECK_EQ(t->sum, t->value * 0x9e3779b97f4a7c15ull);
+	return 1 + count_tree(t->left) + count_tree(t->right);
+}
+
+static void *make_trees(void *arg)
+{
+	struct tree *kept = make_tree(12);
+
+	for (int i = 0; i < 30; i++)
+		CHECK_EQ(count_tree(make_tree(10)), (2 << 10) - 1);
+	CHECK_EQ(count_tree(kept), (2 << 12) - 1);
+	return kept;
+}
+
+TEST(threads_with_trees)
+{
+	pthread_t t[4];
+	void *result;
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 4; i++)
+			CHECK_EQ(pthread_create(&t[i], NULL, make_trees, NULL), 0);
+		for (int i = 0; i < 4; i++) {
+			CHECK_EQ(pthread_join(t[i], &result), 0);
+			CHECK_EQ(count_tree(result), (2 << 12) - 1);
+		}
+	}
+	CHECK_EQ(gcheap_verify(), 0);
+}
+
+static void *short_life(void *arg)
+{
+	struct tree *t = make_tree(3);
+
+	CHECK_EQ(count_tree(t), 15);
+	return t;
+}
+
+TEST(threads_that_come_and_go)
+{
+	struct gcheap_stats s;
+	pthread_t t[8];
+	void *result;
+
+	for (int round = 0; round < 50; round++) {
+		for (int i = 0; i < 8; i++)
+			CHECK_EQ(pthread_create(&t[i], NULL, short_life, NULL), 0);
+		if (!(round % 5))
+			CHECK_EQ(gcheap_collect(), 0);
+		for (int i = 0; i < 8; i++) {
+			CHECK_EQ(pthread_join(t[i], &result), 0);
+			CHECK_EQ(count_tree(result), 15);
+		}
+	}
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK(s.threads <= 1);
+}
+
+/* ---- finalizers and weak references */
+
+static unsigned int finalized;
+
+static void finalize(void *object, void *data)
+{
+	CHECK(watched_is_well(object, *(uint64_t *)object));
+	finalized++;
+}
+
+TEST(finalizers_run_once)
+{
+	struct gcheap_stats s;
+	void *volatile place;
+
+	CHECK_EQ(gcheap_finalizers_on_demand(1), 0);
+	for (unsigned int i = 0; i < WATCHED; i++) {
+		watched_new(&place);
+		CHECK_EQ(gcheap_finalizer_set(place, finalize, NULL), 0);
+	}
+	place = NULL;
+	churn();
+	churn();
+	CHECK_EQ(finalized, 0);
+	gcheap_finalizers_run();
+	diag("%u of %u", finalized, WATCHED);
+	CHECK(finalized >= WATCHED * 3 / 4);
+	churn();
+	churn();
+	gcheap_finalizers_run();
+	CHECK(finalized <= WATCHED);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.finalizers, WATCHED - finalized);
+	expect_gone(WATCHED);
+}
+
+/* ---- limits */
+
+TEST(the_limit_then_room_again)
+{
+	struct gcheap *h = gcheap_open(&(struct gcheap_options){ .limit = 8 << 20 });
+	static void **chain;
+	uint64_t n = 0, seen = 0;
+	void **link;
+
+	CHECK(h);
+	for (;;) {
+		errno = 0;
+		link = gcheap_heap_alloc(h, 100);
+		if (!link)
+			break;
+		link[0] = chain;
+		n++;
+		link[5] = (void *)n;
+		chain = link;
+	}
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(n * 112 > 6 << 20);
+	CHECK_EQ(gcheap_heap_verify(h), 0);
+	for (link = chain; link; link = link[0], seen++)
+		CHECK_EQ((uintptr_t)link[5], n - seen);
+	CHECK_EQ(seen, n);
+	for (uint64_t i = 0; i < n / 2; i++)
+		chain = chain[0];
+	link = NULL;
+	for (uint64_t i = 0; i < n / 4; i++)
+		CHECK(gcheap_heap_alloc(h, 100));
+	CHECK_EQ((uintptr_t)chain[5], n - n / 2);
+}
+
+/* ---- fork and exec */
+
+TEST(fork_gives_a_child_without_heap)
+{
+	void *p = gcheap_alloc(100);
+	int status;
+	pid_t pid;
+
+	CHECK(p);
+	pid = fork();
+	if (!pid) {
+		errno = 0;
+		if (gcheap_alloc(100) || errno != ENXIO)
+			_exit(1);
+		if (gcheap_collect() != -ENXIO || gcheap_base(p) || !gcheap_free(p))
+			_exit(2);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(gcheap_collect(), 0);
+	CHECK(gcheap_alloc(100));
+}
+
+TEST(fork_and_exec)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	int status;
+	pid_t pid;
+
+	CHECK(n > 0);
+	path[n] = 0;
+	CHECK(gcheap_alloc(100));
+	pid = fork();
+	if (!pid) {
+		freopen("/dev/null", "w", stdout);
+		dup2(fileno(stdout), 1);
+		execl(path, path, "exact_counts", NULL);
+		_exit(127);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(system("true"), 0);
+	CHECK(gcheap_alloc(100));
+}
+
+TEST_MAIN

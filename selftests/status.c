@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What can be seen from outside: status page, fdinfo, tracepoints. */
+#include "raw.h"
+#include <sys/stat.h>
+
+static struct raw h;
+static unsigned int cache;
+static volatile int stop;
+
+static void start(void)
+{
+	h = raw_open(0);
+	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
+}
+
+TEST(at_the_start)
+{
+	struct gcheap_status s;
+
+	start();
+	s = raw_status(&h);
+	CHECK_EQ(s.size, sizeof(s));
+	CHECK_EQ(s.cycles, 0);
+	CHECK_EQ(s.heap_bytes, 0);
+	CHECK_EQ(s.threads, 1);
+	CHECK_EQ(s.phase, GCHEAP_PHASE_IDLE);
+	CHECK_EQ(s.limit_bytes, 0);
+}
+
+TEST(counts_add_up)
+{
+	struct gcheap_status s;
+	uint64_t stops = 0, pauses = 0;
+
+	start();
+	for (int i = 0; i < 20; i++) {
+		for (int k = 0; k < 1000; k++)
+			raw_take(&h, cache);
+		raw_collect(&h);
+	}
+	s = raw_status(&h);
+	CHECK(s.cycles >= 20);
+	CHECK(s.alloc_bytes >= 20 * 1000 * 64);
+	CHECK(s.heap_peak >= s.heap_bytes);
+	CHECK(s.spans_handed >= s.span_calls);
+	CHECK(s.pause_ns_total >= s.pause_ns_max && s.pause_ns_max >= s.pause_ns_last);
+	CHECK(s.pause_ns_max > 0 && s.stop_ns_max > 0);
+	CHECK(s.root_words > 0);
+	CHECK(s.threads_stopped >= 1);
+	CHECK(s.freed_objects > 10000);
+	for (int i = 0; i < 32; i++) {
+		stops += s.stop_hist[i];
+		pauses += s.pause_hist[i];
+	}
+	CHECK(stops >= s.cycles);
+	CHECK(pauses >= s.cycles);
+}
+
+/* A reader beside a writer never sees half of an update. */
+static void *reader(void *arg)
+{
+	uint64_t last = 0, n = 0;
+
+	while (!stop) {
+		struct gcheap_status s = raw_status(&h);
+
+		CHECK(s.cycles >= last);
+		CHECK(s.live_objects >= s.marked_objects);
+		CHECK(s.heap_bytes <= s.heap_peak);
+		CHECK(s.alloc_large_bytes <= s.alloc_bytes);
+		last = s.cycles;
+		n++;
+	}
+	return (void *)n;
+}
+
+TEST(consistent)
+{
+	pthread_t t;
+	void *n;
+
+	start();
+	t = spawn(reader, NULL);
+	for (uint64_t end = now_ns() + 2000000000; now_ns() < end;) {
+		for (int i = 0; i < 200; i++)
+			raw_take(&h, cache);
+		raw_collect(&h);
+	}
+	stop = 1;
+	pthread_join(t, &n);
+	diag("%ld reads, %llu cycles", (long)n, (unsigned long long)raw_status(&h).cycles);
+}
+
+TEST(fdinfo)
+{
+	char path[64], text[8192] = "";
+	int fd;
+
+	start();
+	raw_take(&h, cache);
+	raw_collect(&h);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", h.fd);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	diag("%s", strtok(strdup(text), "\n"));
+	CHECK(strcasestr(text, "heap"));
+	CHECK(strcasestr(text, "cycles"));
+	CHECK(strcasestr(text, "threads"));
+	/* R20: no kernel addresses. */
+	CHECK(!strcasestr(text, "ffff8") && !strcasestr(text, "ffffc"));
+}
+
+TEST(fdinfo_of_an_empty_one)
+{
+	char path[64], text[8192] = "";
+	int fd = raw_dev(), info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY);
+	CHECK(read(info, text, sizeof(text) - 1) > 0);
+}
+
+static const char *tracing(void)
+{
+	static const char *const dirs[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+	struct stat st;
+	char path[128];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/events", dirs[i]);
+		if (!stat(path, &st))
+			return dirs[i];
+	}
+	SKIP("no tracefs");
+}
+
+static void put(const char *dir, const char *file, const char *text)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+TEST(tracepoints)
+{
+	const char *dir = tracing();
+	static char text[1 << 20];
+	char path[256];
+	int fd, n = 0, r;
+
+	put(dir, "trace", "");
+	put(dir, "events/gcheap/enable", "1");
+	start();
+	for (int i = 0; i < 1000; i++)
+		raw_take(&h, cache);
+	raw_collect(&h);
+	raw_flush(&h);
+	raw_collect(&h);
+	put(dir, "events/gcheap/enable", "0");
+	snprintf(path, sizeof(path), "%s/trace", dir);
+	fd = open(path, O_RDONLY);
+	while ((r = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
+		n += r;
+	/* Cycle, pause, span hand-out, release. */
+	CHECK(strstr(text, "cycle"));
+	CHECK(strstr(text, "pause"));
+	CHECK(strstr(text, "span"));
+	snprintf(path, sizeof(path), "%s/events/gcheap", dir);
+	put(dir, "trace", "");
+}
+
+/* R20: nothing in the metadata that a program sees looks like a kernel address. */
+TEST(no_kernel_addresses)
+{
+	size_t n;
+
+	start();
+	for (int i = 0; i < 5000; i++)
+		raw_take(&h, cache);
+	raw_collect(&h);
+	for (n = 0; n < GCHEAP_META_STRIDE / 8; n++)
+		if (n < GCHEAP_META_LIVE / 8)
+			CHECK(((uint64_t *)h.meta)[n] >> 47 != 0x1ffff);
+	for (n = 0; n < sizeof(struct gcheap_status) / 8; n++)
+		CHECK(((uint64_t *)h.status)[n] >> 47 != 0x1ffff);
+	for (n = 0; n < GCHEAP_TCB_SIZE / 8; n++)
+		CHECK(((uint64_t *)h.tcbs)[n] >> 47 != 0x1ffff);
+}
+
+TEST_MAIN
