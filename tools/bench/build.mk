@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Benchmarks: each source once for libgcheap and once for Debian's libgc, into
+# build/bench/.
+
+BP        := $(O)/bench
+BP_SRC    := $(wildcard tools/bench/*.c)
+BP_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Ilib/include -pthread
+BP_BOTH   := $(filter-out fastpath,$(BP_SRC:tools/bench/%.c=%))
+
+bench-progs: $(BP_BOTH:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
+	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc
+
+$(BP)/%.libgc: tools/bench/%.c tools/bench/bench.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BP_CFLAGS) -DBENCH_LIBGC -o $@ $< -lgc
+
+$(BP)/%.gcheap: tools/bench/%.c tools/bench/bench.h lib/include/gcheap.h | lib
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BP_CFLAGS) -o $@ $< -L$(O)/lib -lgcheap -Wl,-rpath,'$$ORIGIN/../lib'

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a busy thread sees of collections. It reads the clock all the time; a gap
+ * during which its involuntary switch count stood still was not the scheduler's
+ * doing. Another thread makes garbage beside a live set of LIVE (200000) objects.
+ *
+ *   stops SECONDS [none]	none: no collections, for comparison
+ */
+#include "bench.h"
+#include <pthread.h>
+#include <sys/resource.h>
+
+enum { BUCKETS = 32, GAP = 20000 };	/* ns from where on it is a gap */
+
+struct object {
+	struct object *next;
+	long rest[5];
+};
+
+static struct object *live;
+static volatile int stop;
+static uint64_t gaps[BUCKETS], longest, longest_switched, total, ngaps;
+
+static long involuntary(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_THREAD, &u);
+	return u.ru_nivcsw;
+}
+
+static int bucket(uint64_t ns)
+{
+	int b = 0;
+
+	while (ns >>= 1)
+		b++;
+	return b < BUCKETS ? b : BUCKETS - 1;
+}
+
+static void *spin(void *arg)
+{
+	uint64_t last = bench_now(), t, gap;
+	long switches = involuntary(), now;
+	unsigned int n = 0;
+
+	while (!stop) {
+		t = bench_now();
+		gap = t - last;
+		last = t;
+		if (gap < GAP && ++n % 256)
+			continue;
+		now = involuntary();
+		if (gap >= GAP && now != switches && gap > longest_switched)
+			longest_switched = gap;
+		if (gap >= GAP && now == switches) {
+			gaps[bucket(gap)]++;
+			ngaps++;
+			total += gap;
+			if (gap > longest)
+				longest = gap;
+		}
+		switches = now;
+		last = bench_now();
+	}
+	return NULL;
+}
+
+static void *churn(void *arg)
+{
+	struct object *mine = NULL;
+	for (long i = 0; !stop; i++) {
+		struct object *o = bench_must(bench_alloc(sizeof(*o)));
+
+		o->next = i % 100 ? mine : NULL;
+		mine = o;
+		if (arg && i % 64 == 0)
+			usleep(200);
+	}
+	return mine;
+}
+
+static void histogram(const char *name, const uint64_t *h)
+{
+	printf("%s", name);
+	for (int i = 0; i < BUCKETS; i++)
+		printf(" %" PRIu64, h[i]);
+	printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+	int seconds = argc > 1 ? atoi(argv[1]) : 10, none = argc > 2;
+	pthread_t t[2];
+	uint64_t cycles;
+
+	bench_init();
+	for (long i = bench_number("LIVE", 200000); i; i--) {
+		struct object *o = bench_must(bench_alloc(sizeof(*o)));
+
+		o->next = live;
+		live = o;
+	}
+	bench_collect();
+	cycles = bench_cycles();
+	if (none)
+		bench_no_collections();
+	pthread_create(&t[0], NULL, spin, NULL);
+	/* Without collections: less garbage, or there is no memory for it. */
+	pthread_create(&t[1], NULL, churn, none ? t : NULL);
+	sleep(seconds);
+	stop = 1;
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	printf("cycles %" PRIu64 "\nlongest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64
+	       "\ntotal %" PRIu64 "\npeak %" PRIu64 "\n", bench_cycles() - cycles, longest,
+	       longest_switched, ngaps, total, bench_peak());
+	histogram("gap_hist", gaps);
+#ifndef BENCH_LIBGC
+	struct gcheap_stats s = bench_stats();
+
+	printf("stop_max %" PRIu64 "\npause_max %" PRIu64 "\n", s.stop_ns_max, s.pause_ns_max);
+	histogram("stop_hist", s.stop_hist);
+	histogram("pause_hist", s.pause_hist);
+#endif
+	return 0;
+}
