@@ -237,15 +237,15 @@ static int cycle(struct gch *g)
 	return 0;
 }
 
-/* Next request, or false: the heap goes. */
-static bool next_request(struct gch *g, u64 *asked)
+/* Begin the next attempt asked for, or false: the heap goes. */
+static bool next_request(struct gch *g)
 {
 	struct gch_requests *q = &g->req;
 
-	wait_event_idle(q->wait, READ_ONCE(q->asked) != q->tried ||
+	wait_event_idle(q->wait, READ_ONCE(q->asked) != q->begun ||
 			READ_ONCE(g->dead));
 	spin_lock(&q->wait.lock);
-	*asked = q->asked;
+	q->begun = q->asked;
 	spin_unlock(&q->wait.lock);
 	return !READ_ONCE(g->dead);
 }
@@ -253,14 +253,13 @@ static bool next_request(struct gch *g, u64 *asked)
 static int collector(void *arg)
 {
 	struct gch *g = arg;
-	u64 asked;
 	int err;
 
-	while (next_request(g, &asked)) {
+	while (next_request(g)) {
 		err = cycle(g);
 		spin_lock(&g->req.wait.lock);
 		g->req.result = err;
-		g->req.tried = asked;
+		g->req.tried = g->req.begun;
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
 	}
@@ -293,7 +292,7 @@ int gch_collector_start(struct gch *g)
 }
 
 /*
- * Ask for a cycle that begins after this call. One that is being worked on may
+ * Ask for an attempt that begins after this call. One that is being worked on may
  * have read roots already, so it does not count. Return: its number; 0: not
  * asked for, since @explicit is not set and collections are held.
  */
@@ -304,7 +303,7 @@ static u64 request(struct gch *g, bool explicit)
 
 	spin_lock(&q->wait.lock);
 	if (explicit || !q->hold)
-		n = ++q->asked;
+		n = q->asked = q->begun + 1;
 	spin_unlock(&q->wait.lock);
 	if (n)
 		wake_up_all(&q->wait);
@@ -323,7 +322,7 @@ static int await(struct gch *g, u64 n)
 /**
  * gch_collect() - explicit collection
  * @wait: until it is done, sweep included
- * @cycle: out: cycles completed
+ * @cycle: out: number of the attempt, counted with those that failed
  *
  * Return: 0, -EAGAIN: attempts ended, -EINTR: a fatal signal, -ENXIO: dead.
  */
@@ -334,7 +333,7 @@ int gch_collect(struct gch *g, bool wait, u64 *cycle)
 
 	if (err)
 		return err;
-	*cycle = g->cycles + !wait;
+	*cycle = n;
 	return wait ? READ_ONCE(g->req.result) : 0;
 }
 

@@ -58,18 +58,18 @@ struct gch_events {
 /**
  * struct gch_requests - what is asked of the collector
  * @wait: collector and those who wait for it
- * @asked: number of the cycle asked for; @tried: attempts finished, @result of
- *	the last one
+ * @asked: number of the last attempt asked for; attempts count from 1
+ * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
+ * @result: of the last one finished
  * @hold: reasons not to collect by oneself
  * All under wait.lock.
  */
 struct gch_requests {
 	wait_queue_head_t wait;
 	u64 asked;
-	u64 tried;
+	u64 begun, tried;
 	int result;
 	u32 hold;
-	bool stop;
 };
 
 /**

@@ -462,8 +462,10 @@ struct gcheap_tls {
 };
 
 #define GCHEAP_COLLECT_WAIT	(1u << 0) /* return when done (sweep included) */
-/** struct gcheap_collect - GCHEAP_IOC_COLLECT; @cycle: out: number completed
- * (with _WAIT) or that will do it. EAGAIN: the attempt was ended. */
+/** struct gcheap_collect - GCHEAP_IOC_COLLECT: a cycle that begins after the call;
+ * calls made before it has begun share it. @cycle: out: its number, failed ones
+ * counted: it is over when the status page's @cycles + @cycles_failed reach it.
+ * EAGAIN (with _WAIT): it failed. */
 struct gcheap_collect {
 	__u32 size;
 	__u32 flags;
