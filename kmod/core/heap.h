@@ -290,6 +290,8 @@ void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n);
 bool gch_mark_drain(struct gch_heap *h, u32 spans);
 void gch_mark_begin(struct gch_heap *h);
 void gch_mark_drop(struct gch_heap *h);
+
+/* scan.c */
 u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off,
 		    u64 bytes);
 

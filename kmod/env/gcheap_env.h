@@ -90,7 +90,7 @@ static inline u32 env_ctz64(u64 x)
 	return __ffs64(x);
 }
 
-static inline u32 env_weight64(u64 x)
+static __always_inline u32 env_weight64(u64 x)
 {
 	return hweight64(x);
 }

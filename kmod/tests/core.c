@@ -16,6 +16,7 @@ ulong gch_rules_off;
 #include "../core/plan.c"
 #include "../core/reserve.c"
 #include "../core/run.c"
+#include "../core/scan.c"
 #include "../core/span.c"
 #include "../core/sweep.c"
 #include "../core/thread.c"

@@ -18,16 +18,17 @@ static const struct sim_maps node = {
 struct shape {
 	const char *name;
 	u32 layout, cell;
-	bool random;		/* where the two pointers of an object lead to */
+	enum { TREE, GRAPH, LIST } edges;
 };
 
 static const struct shape shapes[] = {
-	{ "tree, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, false },
-	{ "tree, 32 bytes, typed", GCHEAP_TYPED, 32, false },
-	{ "graph, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, true },
-	{ "graph, 32 bytes, typed", GCHEAP_TYPED, 32, true },
-	{ "graph, 256 bytes, conservative", GCHEAP_CONSERVATIVE, 256, true },
-	{ "tree, 16 bytes, conservative", GCHEAP_CONSERVATIVE, 16, false },
+	{ "tree, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, TREE },
+	{ "tree, 32 bytes, typed", GCHEAP_TYPED, 32, TREE },
+	{ "graph, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, GRAPH },
+	{ "graph, 32 bytes, typed", GCHEAP_TYPED, 32, GRAPH },
+	{ "graph, 256 bytes, conservative", GCHEAP_CONSERVATIVE, 256, GRAPH },
+	{ "tree, 16 bytes, conservative", GCHEAP_CONSERVATIVE, 16, TREE },
+	{ "list, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, LIST },
 };
 
 static u64 now(void)
@@ -54,19 +55,22 @@ static void build(struct sim *s, const struct shape *shape, u32 n)
 	s->want = GCHEAP_BATCH;
 	for (i = 0; i < n; i++)
 		addr[i] = sim_need(s, t, c);
-	for (i = n - 1; shape->random && i; i--) {
+	for (i = n - 1; shape->edges == GRAPH && i; i--) {
 		u64 x = addr[i];
 
 		t = gct_rand(&r, i + 1);
 		addr[i] = addr[t];
 		addr[t] = x;
 	}
+	/* Each object has the one made before it. */
+	for (i = 1; shape->edges == LIST && i < n; i++)
+		sim_store(s, addr[i], addr[i - 1]);
 	/* A tree by numbers: each object is reached. */
-	for (i = 0; i < n; i++) {
+	for (i = 0; shape->edges != LIST && i < n; i++) {
 		sim_store(s, addr[i], 2 * i + 1 < n ? addr[2 * i + 1] : 0);
 		sim_store(s, addr[i] + 8, 2 * i + 2 < n ? addr[2 * i + 2] : 0);
 	}
-	s->precise[0] = addr[0];
+	s->precise[0] = addr[shape->edges == LIST ? n - 1 : 0];
 	env_free(addr);
 	gch_thread_detach(&s->h, 0);
 }

@@ -9,7 +9,7 @@ HT_CFLAGS  := -std=gnu11 -g $(WARNINGS) -Werror -Wdeclaration-after-statement \
 HT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-DCONFIG_GCHEAP_DEBUG
 HT_tsan    := -O1 -fsanitize=thread -DCONFIG_GCHEAP_DEBUG
-HT_plain   := -O2
+HT_plain   := -O2 -mpopcnt
 HT_CORE    := $(wildcard kmod/core/*.c)
 HT_SHARED  := $(wildcard selftests/core/*.c)
 HT_HEADERS := $(wildcard kmod/core/*.h kmod/knobs.h selftests/core/*.h \

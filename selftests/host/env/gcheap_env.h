@@ -121,7 +121,7 @@ static inline u32 env_ctz64(u64 x)
 	return __builtin_ctzll(x);
 }
 
-static inline u32 env_weight64(u64 x)
+static __always_inline u32 env_weight64(u64 x)
 {
 	return __builtin_popcountll(x);
 }

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The marker: from a word to the mark bit of the cell that it points into. What is
+ * needed for each word is in line here, the rest in mark.c; scan.c reads the cells.
+ */
+#ifndef _GCH_CORE_MARKER_H
+#define _GCH_CORE_MARKER_H
+
+#include "heap.h"
+
+/**
+ * struct view - a span that a marker looks at
+ * @lo, @bytes: where its cells are, by offset
+ * @quick, @len: those of their offsets that R16 wants no second look at
+ * @mark, @live, @recip: its own
+ * @commit: cells from here on count as allocated; GCH_NO_RUN: none
+ * @s, @d: the span
+ *
+ * Good while structure is frozen (I1).
+ */
+struct view {
+	u64 lo, bytes;
+	u64 quick, len;
+	u64 *mark;
+	const u64 *live;
+	u32 recip, commit;
+	struct gch_slot *s;
+	struct gcheap_span *d;
+};
+
+/**
+ * struct scan - how the span being scanned is read
+ * @c: its cache
+ * @bytes: of a cell
+ * @nwords: of mark bits
+ * @scanned: as many of scanned bits
+ * @quick: it is one slot, and its layout a matter of at most 64 fixed words
+ * @page: then: its memory, NULL where it was never touched
+ * @map, @tags: pointer words of a cell of such a layout if it is a typed one
+ */
+struct scan {
+	const struct gch_cache *c;
+	u32 bytes;
+	u32 nwords;
+	bool quick;
+	u64 *scanned;
+	char *page[GCH_SLOT_PAGES];
+	u64 map, tags;
+};
+
+/**
+ * struct marker - what marks
+ * @h: the heap
+ * @base: of the heap; @last: offset of its end
+ * @past_end: some spans' cells are kept by what points past their end (R16)
+ * @own: the span being scanned, if any; it need not be queued
+ * @near: the one looked at last: what follows a pointer lies near it more often
+ *	than not, and the look-up is then a comparison
+ * @scan: of @own
+ * @page, @words: number and memory of the heap page that a map was read from last;
+ *	NULL: never touched
+ */
+struct marker {
+	struct gch_heap *h;
+	u64 base, last;
+	bool past_end;
+	struct view own, near;
+	struct scan scan;
+	u64 page;
+	const u64 *words;
+};
+
+/* mark.c */
+void gch_marker_init(struct marker *m, struct gch_heap *h);
+void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r);
+void gch_mark_first(struct marker *m, const struct view *v);
+void gch_mark_far(struct marker *m, u64 off);
+void gch_mark_far_word(struct marker *m, u64 off);
+void gch_mark_count(struct gch_heap *h, const struct gcheap_span *d, u32 cells);
+
+/* scan.c */
+void gch_scan_span(struct gch_heap *h, u32 id);
+
+/* Mark the cell that an offset lies in, which is one of the view's. */
+static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off,
+				      bool queued)
+{
+	/* A span of one cell has no reciprocal: 0. */
+	u32 cell = ((off - v->lo) * v->recip) >> 32;
+	u64 bit = 1ull << (cell % 64);
+
+	if (v->mark[cell / 64] & bit)
+		return;
+	if (!(v->live[cell / 64] & bit) && cell < v->commit)
+		return;
+	v->mark[cell / 64] |= bit;
+	if (!queued && !v->s->qnext)
+		gch_mark_first(m, v);
+}
+
+/* What is a pointer into an object. */
+static __always_inline void mark_offset(struct marker *m, u64 off)
+{
+	if (off - m->own.lo < m->own.bytes)
+		mark_cell(m, &m->own, off, true);
+	else if (off - m->near.lo < m->near.bytes)
+		mark_cell(m, &m->near, off, false);
+	else
+		gch_mark_far(m, off);
+}
+
+/* What may be a pointer into an object, or one past its end. */
+static __always_inline void mark_word(struct marker *m, u64 off)
+{
+	if (off - m->own.quick < m->own.len)
+		mark_cell(m, &m->own, off, true);
+	else if (off - m->near.quick < m->near.len)
+		mark_cell(m, &m->near, off, false);
+	else
+		gch_mark_far_word(m, off);
+}
+
+/* Words from @words to @end, an even number: cells are whole granules. */
+static __always_inline void mark_words(struct marker *m, const u64 *words,
+				       const u64 *end)
+{
+	/* One past the end of the last span is not below the top. */
+	const u64 base = m->base, last = m->last;
+
+	for (; words < end; words += 2) {
+		u64 a = READ_ONCE(words[0]) - base, b = READ_ONCE(words[1]) - base;
+
+		if (unlikely(a <= last))
+			mark_word(m, a);
+		if (unlikely(b <= last))
+			mark_word(m, b);
+	}
+}
+
+#endif

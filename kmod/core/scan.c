@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Scanning a span: the cells that are marked and not scanned, by their layout. */
+#include "marker.h"
+
+/* Words of heap memory. */
+static noinline void scan_words(struct marker *m, const u64 *words, u32 bytes)
+{
+	mark_words(m, words, words + bytes / 8);
+}
+
+static void scan_large(struct marker *m, u64 off, u64 bytes)
+{
+	while (bytes) {
+		const u64 *p = gch_heap_word(m->h, off);
+		u64 n = min_t(u64, bytes, GCH_PAGE_SIZE - off % GCH_PAGE_SIZE);
+
+		if (p)
+			scan_words(m, p, n);
+		off += n;
+		bytes -= n;
+		env_yield();
+	}
+}
+
+/*
+ * The same for neighbouring cells of a span that is in one chunk, by offset in the
+ * span: the slots' descriptors are side by side.
+ */
+static void scan_small(struct marker *m, u32 off, u32 bytes)
+{
+	const struct gch_slot *s = m->own.s;
+	u32 frame, page, n;
+
+	for (; bytes; off += n, bytes -= n) {
+		n = min_t(u32, bytes, GCH_PAGE_SIZE - off % GCH_PAGE_SIZE);
+		page = off >> GCH_PAGE_SHIFT;
+		frame = READ_ONCE(s[page / GCH_SLOT_PAGES].frame[page % GCH_SLOT_PAGES]);
+		if (frame)
+			scan_words(m, env_frame_addr(frame) + off % GCH_PAGE_SIZE, n);
+	}
+}
+
+/* The word of a span at an offset; 0 if its page was never touched. */
+static __always_inline u64 span_word(struct marker *m, u64 off)
+{
+	if (unlikely(off >> GCH_PAGE_SHIFT != m->page)) {
+		m->page = off >> GCH_PAGE_SHIFT;
+		m->words = gch_heap_word(m->h, m->page << GCH_PAGE_SHIFT);
+	}
+	return m->words ? READ_ONCE(m->words[off % GCH_PAGE_SIZE / 8]) : 0;
+}
+
+static __always_inline void scan_map(struct marker *m, const struct gch_map *map,
+				     u64 off)
+{
+	u32 words = gch_bit_words(map->words), w;
+
+	if (!map->ptr)
+		return;
+	for (w = 0; w < words; w++, off += 8 * 64) {
+		u64 bits = map->ptr[w];
+
+		for (; bits; bits &= bits - 1) {
+			u64 word = span_word(m, off + 8 * env_ctz64(bits));
+
+			word = (word & ~m->scan.tags) - m->base;
+			if (word < m->last)
+				mark_offset(m, word);
+		}
+	}
+}
+
+/* See struct gcheap_cache_create for what a typed cell looks like. */
+u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off,
+		    u64 bytes)
+{
+	u64 words = bytes / 8, n;
+	const u64 *p;
+
+	if (!c->elem.words || words < c->fixed.words)
+		return 0;
+	n = env_div64(words - c->fixed.words, c->elem.words);
+	if (c->length_word == GCHEAP_NO_LENGTH)
+		return n;
+	p = gch_heap_word(h, off + 8 * (u64)c->length_word);
+	return p ? min(n, READ_ONCE(*p)) : 0;
+}
+
+static void scan_typed(struct marker *m, u64 off, u64 bytes)
+{
+	const struct gch_cache *c = m->scan.c;
+	u64 n, i;
+
+	scan_map(m, &c->fixed, off);
+	n = gch_typed_elems(m->h, c, off, bytes);
+	off += 8 * (u64)c->fixed.words;
+	for (i = 0; i < n && c->elem.ptr; i++) {
+		scan_map(m, &c->elem, off);
+		off += 8 * (u64)c->elem.words;
+		if (i % 4096 == 4095)
+			env_yield();
+	}
+}
+
+static bool is_simple(const struct gch_cache *c)
+{
+	return c->layout == GCHEAP_CONSERVATIVE ||
+	       (c->fixed.words <= 64 && !c->elem.ptr);
+}
+
+static void scan_init(struct marker *m)
+{
+	const struct gcheap_span *d = m->own.d;
+	struct scan *t = &m->scan;
+	u32 p;
+
+	t->c = m->h->cache[d->cache];
+	t->bytes = d->cell_granules * GCHEAP_GRANULE;
+	t->nwords = gch_bit_words(d->ncells);
+	t->scanned = m->own.mark + t->nwords;
+	t->map = t->c->fixed.ptr ? *t->c->fixed.ptr : 0;
+	t->tags = (1ull << t->c->tag_bits) - 1;
+	t->quick = d->recip && d->nslots == 1 && is_simple(t->c);
+	for (p = 0; t->quick && p < GCH_SLOT_PAGES; p++) {
+		u32 frame = READ_ONCE(m->own.s->frame[p]);
+
+		t->page[p] = frame ? env_frame_addr(frame) : NULL;
+	}
+}
+
+/* Scan @n cells of the span from @first on. */
+static noinline void scan_cells(struct marker *m, u32 first, u32 n)
+{
+	const struct gcheap_span *d = m->own.d;
+	u64 bytes = (u64)d->cell_granules * GCHEAP_GRANULE;
+
+	if (m->scan.c->layout == GCHEAP_TYPED) {
+		for (; n; n--, first++)
+			scan_typed(m, m->own.lo + first * bytes, bytes);
+	} else if (d->recip) {
+		scan_small(m, first * bytes, n * bytes);
+	} else {
+		scan_large(m, m->own.lo, bytes);
+	}
+}
+
+static __always_inline void scan_fixed(struct marker *m, const u64 *words,
+				       const u64 *end)
+{
+	for (; words < end; words += m->scan.bytes / 8) {
+		u64 bits, off;
+
+		for (bits = m->scan.map; bits; bits &= bits - 1) {
+			off = (READ_ONCE(words[env_ctz64(bits)]) & ~m->scan.tags) - m->base;
+			if (off < m->last)
+				mark_offset(m, off);
+		}
+	}
+}
+
+/* Memory of @n cells from @first on, if it is within a page that is at hand. */
+static __always_inline const char *cells_at(const struct marker *m, u32 first, u32 n)
+{
+	u32 off = first * m->scan.bytes, last = off + n * m->scan.bytes - 1;
+	const char *page;
+
+	if (!m->scan.quick || (off ^ last) >= GCH_PAGE_SIZE)
+		return NULL;
+	page = m->scan.page[off >> GCH_PAGE_SHIFT];
+	return page ? page + off % GCH_PAGE_SIZE : NULL;
+}
+
+/*
+ * The cells that a word of mark bits has and that of scanned bits has not, those
+ * included that are marked meanwhile; neighbours together. Return: whether any.
+ */
+static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
+{
+	u32 first = 64 * w, cell, bytes;
+	u64 scanned = m->scan.scanned[w], todo, run;
+	const char *all, *at;
+	bool any = false;
+
+	all = cells_at(m, first, min(64u, m->own.d->ncells - first));
+	while ((todo = READ_ONCE(m->own.mark[w]) & ~scanned)) {
+		run = todo & -todo;
+		cell = env_ctz64(todo);
+		bytes = m->scan.bytes;
+		if (todo & (run << 1)) {
+			run = todo & ~(todo + run);	/* lowest run of ones */
+			bytes *= env_weight64(run);
+		}
+		scanned |= run;
+		any = true;
+		at = likely(all) ? all + cell * m->scan.bytes :
+				   cells_at(m, first + cell, env_weight64(run));
+		if (unlikely(!at))
+			scan_cells(m, first + cell, env_weight64(run));
+		else if (typed)
+			scan_fixed(m, (const u64 *)at, (const u64 *)(at + bytes));
+		else
+			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
+	}
+	m->scan.scanned[w] = scanned;
+	return any;
+}
+
+/* Two of a kind, so that neither asks for the layout in its innermost loop. */
+static noinline bool scan_conservative(struct marker *m)
+{
+	bool any = false;
+	u32 w;
+
+	for (w = 0; w < m->scan.nwords; w++)
+		any |= scan_word(m, w, false);
+	return any;
+}
+
+static noinline bool scan_precise(struct marker *m)
+{
+	bool any = false;
+	u32 w;
+
+	for (w = 0; w < m->scan.nwords; w++)
+		any |= scan_word(m, w, true);
+	return any;
+}
+
+static u32 scanned_cells(const struct scan *t)
+{
+	u32 w, n = 0;
+
+	for (w = 0; w < t->nwords; w++)
+		n += env_weight64(t->scanned[w]);
+	return n;
+}
+
+/**
+ * gch_scan_span() - scan until no cell of a span is left
+ * @id: span that was queued
+ *
+ * Those included that it marks in itself meanwhile, as lists do. There is one
+ * marker, so that the last look at the mark bits finds them as they stay (R4).
+ */
+void gch_scan_span(struct gch_heap *h, u32 id)
+{
+	struct gch_ref r = {
+		.c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS),
+		.d = gch_desc(h, id),
+		.s = gch_slot(h, id),
+		.id = id,
+	};
+	struct marker m;
+	u32 before;
+
+	gch_marker_init(&m, h);
+	gch_view_init(&m.own, &m, &r);
+	scan_init(&m);
+	before = scanned_cells(&m.scan);
+	r.s->qnext = GCH_QBUSY;
+	if (m.scan.c->layout == GCHEAP_TYPED)
+		while (scan_precise(&m))
+			;
+	else
+		while (scan_conservative(&m))
+			;
+	r.s->qnext = 0;
+	gch_mark_count(h, r.d, scanned_cells(&m.scan) - before);
+}
