@@ -113,8 +113,8 @@ out:
 	return err;
 }
 
-/* Page offsets in spans that have no frame, at most GCH_BATCH_PAGES. */
-static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing)
+/* Pages of spans that have no frame: how many, and with @missing the first @max. */
+static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing, u32 max)
 {
 	u32 i, m = 0;
 	u64 page, end;
@@ -123,9 +123,13 @@ static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing)
 	for (i = 0; i < n; i++) {
 		page = (u64)span[i] * GCH_SLOT_PAGES;
 		end = page + (u64)gch_desc(&g->core, span[i])->nslots * GCH_SLOT_PAGES;
-		for (; page < end && m < GCH_BATCH_PAGES; page++)
-			if (!*frame_of(g, page))
-				missing[m++] = page;
+		for (; page < end && m < max; page++) {
+			if (*frame_of(g, page))
+				continue;
+			if (missing)
+				missing[m] = page;
+			m++;
+		}
 	}
 	env_unlock(&g->core.lock);
 	return m;
@@ -220,6 +224,27 @@ struct gch_batch_pages {
 	struct page *pages[GCH_BATCH_PAGES];
 };
 
+static int pages_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
+{
+	int err = 0;
+	u32 i;
+
+	if (!slack_fill(g))
+		return -ENOMEM;
+	for (i = 0; i < m; i++) {
+		b->pages[i] = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!b->pages[i]) {
+			err = -ENOMEM;
+			break;
+		}
+	}
+	if (!err)
+		err = pages_insert(g, b->missing, b->pages, m);
+	while (i)
+		put_page(b->pages[--i]);
+	return err;
+}
+
 /**
  * gch_pages_populate() - back and map the spans the caller was just given
  * @span, @n: the spans, at most GCHEAP_BATCH
@@ -230,29 +255,18 @@ struct gch_batch_pages {
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
 {
 	struct gch_batch_pages *b;
-	u32 m, i;
 	int err = 0;
+	u32 m;
 
+	/* mostly they have their pages from earlier use */
+	if (!pages_missing(g, span, n, NULL, 1))
+		return 0;
 	b = kmalloc(sizeof(*b), GFP_KERNEL);
 	if (!b)
 		return -ENOMEM;
-	m = pages_missing(g, span, n, b->missing);
-	if (m && !slack_fill(g)) {
-		m = 0;
-		err = -ENOMEM;
-	}
-	for (i = 0; i < m; i++) {
-		b->pages[i] = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-		if (!b->pages[i]) {
-			err = -ENOMEM;
-			break;
-		}
-	}
-	m = i;
-	if (m && !err)
-		err = pages_insert(g, b->missing, b->pages, m);
-	for (i = 0; i < m; i++)
-		put_page(b->pages[i]);
+	m = pages_missing(g, span, n, b->missing, GCH_BATCH_PAGES);
+	if (m)
+		err = pages_supply(g, b, m);
 	kfree(b);
 	if (err == -ENOMEM) {
 		env_lock(&g->core.lock);
