@@ -3,7 +3,7 @@
 #include "fast.h"
 
 #define GCH_BATCH_BYTES	(128u << 10)	/* a batch is no larger, unless it is one span */
-#define GCH_RUN_BYTES	4096u		/* nor is a run */
+#define GCH_RUN_BYTES	8192u		/* nor is a run */
 
 /* ---- making one */
 
@@ -32,7 +32,7 @@ static struct gcheap_cache *gch_cache_make(struct gcheap *h, struct gcheap_cache
 		return c;
 	c->batch = gch_at_least_one(GCH_BATCH_BYTES / (arg->span_bytes ? arg->span_bytes : 1),
 				    GCHEAP_BATCH);
-	c->max_run = gch_at_least_one(GCH_RUN_BYTES / c->cell, GCH_WORD_CELLS);
+	c->max_run = gch_at_least_one(GCH_RUN_BYTES / c->cell, UINT16_MAX);
 	return c;
 }
 

@@ -114,7 +114,7 @@ struct gcheap_cache {
 	bool any_size;
 	bool by_size;		/* one of the heap's own, for a class or large objects */
 	uint8_t batch;		/* most spans to ask for at once */
-	uint8_t max_run;	/* most cells to clear at once */
+	uint16_t max_run;	/* most cells to clear at once */
 	uint32_t cell;
 };
 

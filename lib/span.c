@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /*
- * From the kernel's spans to runs of cells: a run is what is free side by side in
- * one word of live bits. Runs are cleared when they are begun, not cell by cell.
+ * From the kernel's spans to runs of cells: a run is what is free side by side, up
+ * to some KiB. Runs are cleared when they are begun, not cell by cell.
  *
  * cursor.pos is the number of the first cell that has not been handed out, and
  * moves over the cells between two runs when the second is begun.
@@ -45,6 +45,36 @@ static uint32_t gch_lowest_run(uint64_t mask, uint32_t from)
 }
 
 /*
+ * Take the free cells that pl->mask begins with and those side by side with them,
+ * at most c->max_run. Return: how many; @cell: the first.
+ */
+static uint32_t gch_take_run(const struct gcheap_cache *c, struct gch_place *pl,
+			     uint32_t *cell)
+{
+	uint32_t bit = __builtin_ctzll(pl->mask), n, more;
+
+	*cell = pl->word * GCH_WORD_CELLS + bit;
+	n = gch_lowest_run(pl->mask, bit);
+	while (n < c->max_run && *cell + n == (pl->word + 1) * GCH_WORD_CELLS &&
+	       *cell + n < pl->ncells) {
+		pl->word++;
+		pl->mask = gch_load_word(pl);
+		more = gch_lowest_run(pl->mask, 0);
+		if (!more)
+			return n;
+		bit = 0;
+		n += more;
+	}
+	more = *cell + n - (pl->word * GCH_WORD_CELLS + bit);	/* in the last word */
+	if (n > c->max_run) {
+		more -= n - c->max_run;
+		n = c->max_run;
+	}
+	pl->mask &= ~((more < GCH_WORD_CELLS ? (1ull << more) - 1 : ~0ull) << bit);
+	return n;
+}
+
+/*
  * Cells of a span whose ZERO flag is set need no clearing. The flag is read after
  * the live bits: should another thread's early free clear one of those, the
  * kernel takes the flag away first.
@@ -52,14 +82,9 @@ static uint32_t gch_lowest_run(uint64_t mask, uint32_t from)
 static void gch_begin_run(struct gcheap_cache *c, struct gch_place *pl,
 			  struct gcheap_cursor *cursor)
 {
-	uint32_t bit = __builtin_ctzll(pl->mask);
-	uint32_t n = gch_lowest_run(pl->mask, bit);
-	uint32_t cell = pl->word * GCH_WORD_CELLS + bit;
+	uint32_t cell, n = gch_take_run(c, pl, &cell);
 	uintptr_t at = pl->first + (uintptr_t)cell * c->cell;
 
-	if (n > c->max_run)
-		n = c->max_run;
-	pl->mask &= ~((n < 64 ? (1ull << n) - 1 : ~0ull) << bit);
 	if (c->kind == GCH_SCAN && !(READ_ONCE(pl->span->flags) & GCHEAP_SPANF_ZERO))
 		gch_zero((void *)at, (size_t)n * c->cell);
 	WRITE_ONCE(cursor->pos, (uint64_t)pl->index << 32 | cell);

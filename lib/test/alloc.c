@@ -121,6 +121,27 @@ TEST(cursor_counts_what_was_handed_out)
 	}
 }
 
+TEST(a_run_goes_on_over_words_and_stops_at_its_most)
+{
+	struct gcheap_cache *c;
+	struct gcheap_cursor *cursor;
+	uint32_t longest = 0;
+	uintptr_t run;
+
+	mock_use();
+	CHECK(gcheap_alloc(8));
+	c = gch.heap0.by_class[GCH_SCAN][gch_class(9)];
+	CHECK(c->max_run > 2 * GCH_WORD_CELLS);
+	cursor = &gch_local(&gch.heap0)->tcb->cursor[c->id];
+	for (int i = 0; i < 5000; i++) {
+		CHECK(gcheap_alloc(8));
+		run = (cursor->free - cursor->base) / c->cell;
+		CHECK(run <= c->max_run);
+		longest = run > longest ? run : longest;
+	}
+	CHECK(longest >= c->max_run - 1u);
+}
+
 TEST(batches_grow)
 {
 	uint32_t calls;
