@@ -61,6 +61,15 @@ static inline u32 gch_bit_words(u32 ncells)
 	return (ncells + 63) / 64;
 }
 
+/* Few words at a time: no string instruction, whose start-up costs more. */
+static inline void gch_words_zero(u64 *word, u32 n)
+{
+	u32 w;
+
+	for (w = 0; w < n; w++)
+		WRITE_ONCE(word[w], 0);
+}
+
 /* Bits [lo, hi) of word w of a bit map. */
 static inline u64 gch_word_mask(u32 w, u32 lo, u32 hi)
 {

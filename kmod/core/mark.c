@@ -202,8 +202,7 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots)
 		struct gcheap_span *d = gch_span_at(h, *at, &first);
 
 		if (d && first == *at)
-			memset(gch_slot(h, first)->bits, 0,
-			       gch_span_bits(d) * sizeof(u64));
+			gch_words_zero(gch_slot(h, first)->bits, gch_span_bits(d));
 		*at += d ? d->nslots - (*at - first) : 1;
 	}
 	return *at < h->top;

@@ -53,7 +53,7 @@ static int span_bits(struct gch_heap *h, u32 id, struct gcheap_span *d)
 		s->bits = gch_chunk_bits(h, id);
 		if (!s->bits)
 			return -ENOMEM;
-		memset(s->bits, 0, words * sizeof(u64));
+		gch_words_zero(s->bits, words);
 		return 0;
 	}
 	s->bits = gch_take(h, words * sizeof(u64));
@@ -114,7 +114,7 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	s->lprev = 0;
 	s->commit = 0;
 	s->owner = 0;
-	memset(gch_live(h, id), 0, gch_bit_words(ncells) * sizeof(u64));
+	gch_words_zero(gch_live(h, id), gch_bit_words(ncells));
 	for (i = 0; i < nslots; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
 	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak += c->weak;
