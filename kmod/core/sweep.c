@@ -17,19 +17,21 @@ void gch_sweep_begin(struct gch_heap *h)
 }
 
 /**
- * struct swept - cells of a span: left live, these and what is marked besides,
- *	freed, and of these above the cursor
+ * struct swept - cells of a span: left live or marked, freed, and of these above
+ *	the cursor
  */
 struct swept {
-	u32 live;
 	u32 kept;
 	u32 freed;
 	u32 above;
 };
 
-/* New live bits: of the old those marked, and what was free in [commit, cursor). */
-static void sweep_bits(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
-		       struct swept *n)
+/*
+ * New live bits of an owned span: of the old those marked, and what was free in
+ * [commit, cursor).
+ */
+static void sweep_bits_owned(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
+			     struct swept *n)
 {
 	const u64 *mark = gch_slot(h, id)->bits;
 	u64 *live = gch_live(h, id);
@@ -43,9 +45,26 @@ static void sweep_bits(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
 			WRITE_ONCE(live[w], (live[w] & ~dead) | black);
 		/* A word may have led to a cell that was yet to be handed out. */
 		n->kept += env_weight64(live[w] | mark[w]);
-		n->live += env_weight64(live[w]);
 		n->freed += env_weight64(dead);
 		n->above += env_weight64(dead & ~gch_word_mask(w, 0, cursor));
+	}
+}
+
+/* The same for one that no thread has: only what is live can be marked. */
+static void sweep_bits(struct gch_heap *h, u32 id, struct swept *n)
+{
+	const u64 *mark = gch_slot(h, id)->bits;
+	u64 *live = gch_live(h, id);
+	u32 words = gch_bit_words(gch_desc(h, id)->ncells), w;
+
+	for (w = 0; w < words; w++) {
+		u64 old = live[w], new = old & mark[w];
+
+		if (new != old)
+			WRITE_ONCE(live[w], new);
+		n->freed += env_weight64(old & ~new);
+		if (new)
+			n->kept += env_weight64(new);
 	}
 }
 
@@ -60,7 +79,7 @@ static void sweep_owned(struct gch_heap *h, u32 id, struct swept *n)
 	u32 cursor;
 
 	cursor = max_t(u32, s->commit, gch_thread_cursor(h, id));
-	sweep_bits(h, id, s->commit, cursor, n);
+	sweep_bits_owned(h, id, s->commit, cursor, n);
 	s->commit = cursor;
 	gch_span_reopened(h, gch_desc(h, id), n->above);
 }
@@ -93,13 +112,13 @@ void gch_sweep_span(struct gch_heap *h, u32 id)
 	if (gch_span_owned(d))
 		sweep_owned(h, id, &n);
 	else
-		sweep_bits(h, id, 0, 0, &n);
+		sweep_bits(h, id, &n);
 	h->n.live_objects += n.kept;
 	h->n.live_bytes += (u64)n.kept * d->cell_granules * GCHEAP_GRANULE;
 	h->n.freed_objects += n.freed;
 	if (gch_span_owned(d))
 		return;
-	d->nlive = n.live;
+	d->nlive = n.kept;
 	sweep_free(h, id);
 }
 
