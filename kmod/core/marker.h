@@ -120,7 +120,11 @@ static __always_inline void mark_word(struct marker *m, u64 off)
 		gch_mark_far_word(m, off);
 }
 
-/* Words from @words to @end, an even number: cells are whole granules. */
+/*
+ * Words from @words to @end, an even number: cells are whole granules. Much of what
+ * is in heaps is zero, the end of cells and the fields of leaves, so that is asked
+ * first.
+ */
 static __always_inline void mark_words(struct marker *m, const u64 *words,
 				       const u64 *end)
 {
@@ -128,12 +132,14 @@ static __always_inline void mark_words(struct marker *m, const u64 *words,
 	const u64 base = m->base, last = m->last;
 
 	for (; words < end; words += 2) {
-		u64 a = READ_ONCE(words[0]) - base, b = READ_ONCE(words[1]) - base;
+		u64 a = READ_ONCE(words[0]), b = READ_ONCE(words[1]);
 
-		if (unlikely(a <= last))
-			mark_word(m, a);
-		if (unlikely(b <= last))
-			mark_word(m, b);
+		if (!(a | b))
+			continue;
+		if (unlikely(a - base <= last))
+			mark_word(m, a - base);
+		if (unlikely(b - base <= last))
+			mark_word(m, b - base);
 	}
 }
 
