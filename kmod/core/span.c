@@ -245,14 +245,16 @@ int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 	return 0;
 }
 
-/* Live cells in [lo, hi). */
-static u32 live_count(const struct gch_heap *h, u32 id, u32 lo, u32 hi)
+/* Live cells from a cell on; there are no bits beyond the last (V7). */
+static u32 live_from(const struct gch_heap *h, u32 id, u32 cell)
 {
+	u32 words = gch_bit_words(gch_desc(h, id)->ncells), w = cell / 64, n;
 	const u64 *live = gch_live(h, id);
-	u32 w, n = 0;
 
-	for (w = lo / 64; w < gch_bit_words(hi); w++)
-		n += env_weight64(live[w] & gch_word_mask(w, lo, hi));
+	if (w == words)
+		return 0;
+	for (n = env_weight64(live[w] >> cell % 64); ++w < words; )
+		n += env_weight64(live[w]);
 	return n;
 }
 
@@ -270,7 +272,7 @@ void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 {
 	struct gcheap_span *d = gch_desc(h, id);
 	struct gch_slot *s = gch_slot(h, id);
-	u64 *live = gch_live(h, id);
+	u64 *live = gch_live(h, id), first;
 	u32 w;
 
 	env_assert_held(&h->lock);
@@ -279,9 +281,11 @@ void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 	cursor = min_t(u32, cursor, d->ncells);
 	if (cursor <= s->commit)
 		return;
-	for (w = s->commit / 64; w < gch_bit_words(cursor); w++)
-		WRITE_ONCE(live[w], live[w] |
-			   gch_word_mask(w, s->commit, cursor));
+	first = ~0ull << s->commit % 64;
+	for (w = s->commit / 64; w < cursor / 64; w++, first = ~0ull)
+		WRITE_ONCE(live[w], live[w] | first);
+	if (cursor % 64)
+		WRITE_ONCE(live[w], live[w] | (first & ~(~0ull << cursor % 64)));
 	s->commit = cursor;
 }
 
@@ -298,9 +302,9 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	env_assert_held(&h->lock);
 	gch_span_commit(h, id, cursor);
 	done = gch_slot(h, id)->commit;
-	d->nlive = live_count(h, id, 0, d->ncells);
+	d->nlive = live_from(h, id, 0);
 	d->flags &= ~GCHEAP_SPANF_ZERO;
-	unused = d->ncells - done - live_count(h, id, done, d->ncells);
+	unused = d->ncells - done - live_from(h, id, done);
 	unused *= h->cache[d->cache]->cell_size;
 	h->n.alloc_bytes -= min(unused, h->n.alloc_bytes);
 	h->n.alloc_since -= min(unused, h->n.alloc_since);

@@ -116,19 +116,21 @@ out:
 /* Pages of spans that have no frame: how many, and with @missing the first @max. */
 static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing, u32 max)
 {
-	u32 i, m = 0;
-	u64 page, end;
+	u32 i, slot, end, p, m = 0;
 
 	env_lock(&g->core.lock);
 	for (i = 0; i < n; i++) {
-		page = (u64)span[i] * GCH_SLOT_PAGES;
-		end = page + (u64)gch_desc(&g->core, span[i])->nslots * GCH_SLOT_PAGES;
-		for (; page < end && m < max; page++) {
-			if (*frame_of(g, page))
-				continue;
-			if (missing)
-				missing[m] = page;
-			m++;
+		end = span[i] + gch_desc(&g->core, span[i])->nslots;
+		for (slot = span[i]; slot < end; slot++) {
+			const u32 *frame = gch_slot(&g->core, slot)->frame;
+
+			for (p = 0; p < GCH_SLOT_PAGES && m < max; p++) {
+				if (frame[p])
+					continue;
+				if (missing)
+					missing[m] = (u64)slot * GCH_SLOT_PAGES + p;
+				m++;
+			}
 		}
 	}
 	env_unlock(&g->core.lock);
