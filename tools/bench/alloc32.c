@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 	cycles = bench_cycles();
 	bench_begin();
 	for (i = 0; i < n; i++) {
-		struct object *volatile o = bench_must(bench_alloc(sizeof(*o)));
+		volatile struct object *o = bench_must(bench_alloc(sizeof(*o)));
 
 		o->value = i;
 	}
