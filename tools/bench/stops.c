@@ -19,7 +19,7 @@ struct object {
 
 static struct object *live;
 static volatile int stop;
-static uint64_t gaps[BUCKETS], longest, longest_switched, total, ngaps;
+static uint64_t gaps[BUCKETS], longest, longest_switched, total, ngaps, objects;
 
 static long involuntary(void)
 {
@@ -76,6 +76,7 @@ static void *churn(void *arg)
 		mine = o;
 		if (arg && i % 64 == 0)
 			usleep(200);
+		objects++;
 	}
 	return mine;
 }
@@ -108,12 +109,13 @@ int main(int argc, char **argv)
 	pthread_create(&t[0], NULL, spin, NULL);
 	/* Without collections: less garbage, or there is no memory for it. */
 	pthread_create(&t[1], NULL, churn, none ? t : NULL);
-	sleep(seconds);
+	while (seconds)		/* libgc's signals interrupt it */
+		seconds = sleep(seconds);
 	stop = 1;
 	pthread_join(t[0], NULL);
 	pthread_join(t[1], NULL);
-	printf("cycles %" PRIu64 "\nlongest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64
-	       "\ntotal %" PRIu64 "\npeak %" PRIu64 "\n", bench_cycles() - cycles, longest,
+	printf("objects %" PRIu64 "\ncycles %" PRIu64 "\nlongest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64
+	       "\ntotal %" PRIu64 "\npeak %" PRIu64 "\n", objects, bench_cycles() - cycles, longest,
 	       longest_switched, ngaps, total, bench_peak());
 	histogram("gap_hist", gaps);
 #ifndef BENCH_LIBGC
