@@ -36,41 +36,49 @@ void gch_event(struct gch *g, u32 type, u64 a, u64 b, u64 c)
 	wake_up_interruptible_poll(&e->wait, EPOLLIN);
 }
 
-/* Copy the oldest record, and with @take forget it. Return: whether there is one. */
-static bool event_next(struct gch_events *e, struct gcheap_event *ev, bool take)
+/* Copy the oldest record; @number: which it is. Return: whether there is one. */
+static bool event_peek(struct gch_events *e, struct gcheap_event *ev, u32 *number)
 {
 	bool any;
 
 	spin_lock(&e->lock);
 	any = e->head != e->tail;
+	*number = e->tail;
 	if (any)
-		*ev = e->ring[e->tail % GCH_NEVENTS];
-	if (any && take)
-		e->tail++;
+		*ev = e->ring[*number % GCH_NEVENTS];
 	spin_unlock(&e->lock);
 	return any;
 }
 
-/*
- * Only what has been copied out is taken: a bad buffer loses nothing. Readers
- * take turns; a record that is overrun in between was lost to both.
- */
+/* Forget a record that has been copied out, unless it has been overrun since. */
+static void event_take(struct gch_events *e, u32 number)
+{
+	spin_lock(&e->lock);
+	if (e->tail == number)
+		e->tail++;
+	else
+		e->lost--;	/* that one was not: it has been read */
+	spin_unlock(&e->lock);
+}
+
+/* Only what has been copied out is taken: a bad buffer loses nothing. */
 static ssize_t events_copy(struct gch_events *e, char __user *buf, size_t len)
 {
 	struct gcheap_event ev;
 	size_t done = 0;
+	u32 number;
 	int err;
 
 	err = mutex_lock_killable(&e->readers);
 	if (err)
 		return err;
-	for (; len - done >= sizeof(ev) && event_next(e, &ev, false);
+	for (; len - done >= sizeof(ev) && event_peek(e, &ev, &number);
 	     done += sizeof(ev)) {
 		if (copy_to_user(buf + done, &ev, sizeof(ev))) {
 			err = -EFAULT;
 			break;
 		}
-		event_next(e, &ev, true);
+		event_take(e, number);
 	}
 	mutex_unlock(&e->readers);
 	return done ? done : err;
