@@ -227,6 +227,7 @@ static int do_cache_create(struct gch *g, union gch_arg *arg)
 		.flags = a->flags,
 		.cell_size = a->cell_size,
 	};
+	u32 fills = 0;
 	int err;
 
 	if (a->pad || a->layout > GCHEAP_TYPED)
@@ -246,7 +247,7 @@ static int do_cache_create(struct gch *g, union gch_arg *arg)
 		if (err >= 0)
 			break;
 		gch_unlock(g);
-	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
 	if (err >= 0) {
 		a->cache = err;
 		a->span_bytes = g->core.cache[err]->slots * GCHEAP_SLOT_SIZE;
@@ -308,6 +309,7 @@ static int do_cache_destroy(struct gch *g, union gch_arg *arg)
 /* A number for a thread, that of one that has died if need be. */
 static int attach_number(struct gch *g, u32 *number)
 {
+	u32 fills = 0;
 	int err;
 
 	do {
@@ -316,7 +318,7 @@ static int attach_number(struct gch *g, u32 *number)
 			return err;
 		err = gch_thread_attach(&g->core, number);
 		gch_unlock(g);
-	} while ((err == -ENOMEM && gch_reserve_fill(&g->core)) ||
+	} while ((err == -ENOMEM && gch_reserve_fill(&g->core, &fills)) ||
 		 (err == -ENOSPC && gch_world_reap(&g->world)));
 	return err;
 }
@@ -401,11 +403,12 @@ out:
 
 static int spans_once(struct gch *g, struct gcheap_spans *a)
 {
+	u32 fills = 0;
 	int err;
 
 	do {
 		err = spans_take(g, a);
-	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
 	if (err || !a->got)
 		return err;
 	err = gch_pages_populate(g, a->span, a->got);
@@ -467,13 +470,13 @@ out:
 static int large_once(struct gch *g, struct gcheap_large *a)
 {
 	struct gcheap_span *d;
-	u32 id, nslots;
+	u32 id, nslots, fills = 0;
 	bool zero;
 	int err;
 
 	do {
 		err = large_take(g, a, &id);	/* 0: with the lock held */
-	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
 	if (err)
 		return err;
 	d = gch_desc(&g->core, id);
@@ -630,6 +633,7 @@ static int do_param(struct gch *g, union gch_arg *arg)
 static int do_finalizer(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_finalizer *a = &arg->finalizer;
+	u32 fills = 0;
 	int err;
 
 	do {
@@ -641,7 +645,7 @@ static int do_finalizer(struct gch *g, union gch_arg *arg)
 		else
 			err = gch_final_set(&g->core, a->addr, a->cookie, &a->old);
 		gch_unlock(g);
-	} while (err == -ENOMEM && gch_reserve_fill(&g->core));
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
 	return err;
 }
 

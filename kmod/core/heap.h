@@ -188,6 +188,7 @@ struct gch_ops {
  * struct gch_reserve - memory brought in before the heap lock was taken
  * @block: @bytes long, or NULL; @page: @npages pages
  * @want, @want_pages: what was lacking
+ * @fills: how often it was brought in
  */
 struct gch_reserve {
 	void *block;
@@ -196,6 +197,7 @@ struct gch_reserve {
 	u32 npages;
 	size_t want;
 	u32 want_pages;
+	u32 fills;
 };
 
 struct gch_heap {
@@ -239,7 +241,7 @@ void gch_chunk_trim(struct gch_heap *h);
 /* reserve.c */
 void *gch_take(struct gch_heap *h, size_t bytes);
 void *gch_take_page(struct gch_heap *h);
-bool gch_reserve_fill(struct gch_heap *h);
+bool gch_reserve_fill(struct gch_heap *h, u32 *fills);
 void gch_reserve_drop(struct gch_heap *h);
 
 /* cache.c */

@@ -63,22 +63,25 @@ static void drop(struct gch_reserve *r)
 
 /**
  * gch_reserve_fill() - bring in the memory that a call under the lock lacked
+ * @fills: the caller's, 0 before its first attempt: fills of the reserve seen
  *
- * Without the lock; may sleep. Return: whether it is worth trying again.
+ * Without the lock; may sleep. What is lacking is noted once for all; if another
+ * thread has seen to it, there is nothing left to bring in and yet good reason to
+ * try again. Return: whether it is worth trying again.
  */
-bool gch_reserve_fill(struct gch_heap *h)
+bool gch_reserve_fill(struct gch_heap *h, u32 *fills)
 {
 	struct gch_reserve fresh = { 0 }, old;
-	bool ok;
+	u32 seen = *fills;
 
 	env_lock(&h->lock);
 	fresh.want = h->reserve.want;
 	fresh.want_pages = h->reserve.want_pages;
+	*fills = h->reserve.fills;
 	env_unlock(&h->lock);
 	if (!fresh.want && !fresh.want_pages)
-		return false;
-	ok = bring(&fresh);
-	if (!ok) {
+		return *fills != seen;
+	if (!bring(&fresh)) {
 		drop(&fresh);
 		return false;
 	}
@@ -86,6 +89,7 @@ bool gch_reserve_fill(struct gch_heap *h)
 	fresh.want_pages = 0;
 	env_lock(&h->lock);
 	old = h->reserve;
+	*fills = fresh.fills = old.fills + 1;
 	h->reserve = fresh;
 	env_unlock(&h->lock);
 	drop(&old);

@@ -95,7 +95,8 @@
 
 #define GCT_FAIL_CASES(X)	\
 	X(fail_nth) \
-	X(fail_pressed)
+	X(fail_pressed) \
+	X(fail_pressed_two)
 
 #define GCT_HOSTILE_CASES(X)	\
 	X(hostile)

@@ -122,3 +122,26 @@ void gct_fail_pressed(void)
 	sim_cycle(s);
 	sim_close(s);
 }
+
+/* Two threads lack something; what one brings in is reason for both to try again. */
+void gct_fail_pressed_two(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 16);
+	u32 one = 0, two = 0;
+	void *p;
+
+	gct_press(true);
+	CHECK(!gch_take(&s->h, 64));
+	CHECK(!gch_take(&s->h, 64));
+	env_unlock(&s->h.lock);
+	CHECK(gch_reserve_fill(&s->h, &one));
+	CHECK(gch_reserve_fill(&s->h, &two));
+	CHECK(!gch_reserve_fill(&s->h, &one));
+	CHECK(!gch_reserve_fill(&s->h, &two));
+	env_lock(&s->h.lock);
+	p = gch_take(&s->h, 64);
+	CHECK(p);
+	env_free(p);
+	gct_press(false);
+	sim_close(s);
+}

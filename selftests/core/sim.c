@@ -263,7 +263,7 @@ bool sim_again(struct sim *s)
 
 	s->tries++;
 	env_unlock(&s->h.lock);
-	more = gch_reserve_fill(&s->h);
+	more = gch_reserve_fill(&s->h, &s->fills);
 	env_lock(&s->h.lock);
 	return more;
 }

@@ -39,7 +39,7 @@ struct sim {
 	bool scribbled;
 	u32 want;
 	u64 meta_changes;
-	u32 tries;		/* sim_again() */
+	u32 tries, fills;	/* sim_again() */
 	u64 ambiguous[SIM_ROOTS], precise[SIM_ROOTS];
 	void (*roots)(struct sim *s);
 	void (*between)(struct sim *s);
