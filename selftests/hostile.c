@@ -4,6 +4,7 @@
  * structure is whole, other heaps notice nothing.
  */
 #include "raw.h"
+#include <signal.h>
 
 static struct raw h;
 static unsigned int cache[4];
@@ -266,6 +267,49 @@ TEST(thread_vectors)
 			CHECK_EQ(errno, EAGAIN);
 	}
 	raw_verify(&h);
+}
+
+static void *with_signal_stack(void *arg)
+{
+	sigaltstack(arg, NULL);
+	raw_attach(&h);
+	while (!stop)
+		;
+	raw_detach(&h);
+	return NULL;
+}
+
+/* sigaltstack() takes any place and size: what wraps, spans all, is the heap. */
+TEST(signal_stacks_that_are_not)
+{
+	stack_t alt[] = {
+		{ .ss_sp = (void *)8, .ss_size = ~0ul - 7 },
+		{ .ss_sp = (void *)-4096l, .ss_size = 8192 },
+		{ .ss_sp = NULL, .ss_size = 1ul << 47 },
+		{ .ss_sp = NULL, .ss_size = 1ul << 60 },
+		{ .ss_sp = (void *)(1ul << 46), .ss_size = 1ul << 40 },
+		{ .ss_sp = (void *)0xffff888000000000ul, .ss_size = 1ul << 30 },
+		{ },
+	};
+	pthread_t t;
+
+	start(0);
+	alt[6].ss_sp = h.base;
+	alt[6].ss_size = h.setup.heap_size;
+	for (unsigned int i = 0; i < sizeof(alt) / sizeof(alt[0]); i++) {
+		stop = 0;
+		t = spawn(with_signal_stack, &alt[i]);
+		for (int k = 0; k < 5; k++) {
+			some_objects(100);
+			raw_flush(&h);
+			if (raw_try_collect(&h))
+				CHECK_EQ(errno, EAGAIN);
+		}
+		stop = 1;
+		pthread_join(t, NULL);
+		raw_verify(&h);
+	}
+	raw_collect(&h);
 }
 
 /* One heap's trouble never reaches another's. */
