@@ -30,6 +30,19 @@ static void *allocates(void *arg)
 	return NULL;
 }
 
+/* Until the heap is gone, which is the only error there may be. */
+static void *asks_for_spans(void *arg)
+{
+	struct gcheap_spans s = { .size = sizeof(s), .cache = cache, .want = 4 };
+	int err = raw_try_attach(&h, &s.thread);
+
+	while (!stop && !err)
+		err = ioctl(h.fd, GCHEAP_IOC_SPANS, &s);
+	if (err)
+		CHECK_EQ(errno, ENXIO);
+	return NULL;
+}
+
 static void *spins(void *arg)
 {
 	while (!stop)
@@ -221,6 +234,32 @@ TEST(close_with_everything_in_use)
 		munmap(h.meta, h.setup.meta_size);
 		munmap((void *)h.status, GCHEAP_STATUS_SIZE);
 		munmap(h.tcbs, h.setup.tcb_size);
+	}
+}
+
+/* The heap's mapping goes while other threads are given spans and collect. */
+TEST(munmap_in_the_middle)
+{
+	uint64_t seed = raw_seed();
+
+	for (int i = 0; i < 20; i++) {
+		pthread_t t[3];
+
+		start(0);
+		stop = 0;
+		t[0] = spawn(asks_for_spans, NULL);
+		t[1] = spawn(asks_for_spans, NULL);
+		t[2] = spawn(collects, NULL);
+		usleep(rnd(&seed) % 20000);
+		CHECK_EQ(munmap(h.base, h.setup.heap_size), 0);
+		CHECK_ERR(raw_try_collect(&h), ENXIO);
+		stop = 1;
+		for (int k = 0; k < 3; k++)
+			pthread_join(t[k], NULL);
+		CHECK_EQ(munmap(h.meta, h.setup.meta_size), 0);
+		CHECK_EQ(munmap((void *)h.status, GCHEAP_STATUS_SIZE), 0);
+		CHECK_EQ(munmap(h.tcbs, h.setup.tcb_size), 0);
+		close(h.fd);
 	}
 }
 
