@@ -302,8 +302,10 @@ static u64 request(struct gch *g, bool explicit)
 	u64 n = 0;
 
 	spin_lock(&q->wait.lock);
-	if (explicit || !q->hold)
-		n = q->asked = q->begun + 1;
+	if (explicit || !q->hold) {
+		q->asked = q->begun + 1;
+		n = q->asked;
+	}
 	spin_unlock(&q->wait.lock);
 	if (n)
 		wake_up_all(&q->wait);

@@ -89,7 +89,8 @@ bool gch_reserve_fill(struct gch_heap *h, u32 *fills)
 	fresh.want_pages = 0;
 	env_lock(&h->lock);
 	old = h->reserve;
-	*fills = fresh.fills = old.fills + 1;
+	fresh.fills = old.fills + 1;
+	*fills = fresh.fills;
 	h->reserve = fresh;
 	env_unlock(&h->lock);
 	drop(&old);
