@@ -4,6 +4,7 @@
  * must keep it, and must keep it no longer.
  */
 #include "raw.h"
+#include <asm/prctl.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <semaphore.h>
@@ -287,6 +288,51 @@ TEST(tls_of_another_thread)
 	sem_post(&leave);
 	pthread_join(t, NULL);
 	nearly_all_freed();
+}
+
+/*
+ * With a thread pointer of its own making, no C library from there on: the vector it
+ * leads to is in a page of the heap that was never touched.
+ */
+static void *with_its_vector_in_the_heap(void *arg)
+{
+	uintptr_t fs = (uintptr_t)__builtin_thread_pointer();
+	static uintptr_t block[256];
+	long ret;
+
+	memcpy(block + 128, (void *)fs, 1024);
+	block[128] = (uintptr_t)&block[128];
+	block[129] = (uintptr_t)h.base + h.setup.heap_size - 65536;
+	__asm__ volatile("syscall" : "=a"(ret) : "a"(SYS_arch_prctl), "D"(ARCH_SET_FS),
+			 "S"(&block[128]) : "rcx", "r11", "memory");
+	*(volatile int *)arg = 1;
+	while (*(volatile int *)arg == 1)
+		;
+	__asm__ volatile("syscall" : "=a"(ret) : "a"(SYS_arch_prctl), "D"(ARCH_SET_FS),
+			 "S"(fs) : "rcx", "r11", "memory");
+	return NULL;
+}
+
+TEST(vector_in_the_heap)
+{
+	struct gcheap_tls_module m[2] = { { 1, 4096 }, { 3, 4096 } };
+	struct gcheap_tls t = {
+		.size = sizeof(t), .above = 64, .dtv_offset = 8, .dtv_stride = 16,
+		.nmodules = 2, .modules = (uintptr_t)m,
+	};
+	static volatile int state;
+	pthread_t thread;
+
+	start();
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_TLS, &t), 0);
+	thread = spawn(with_its_vector_in_the_heap, (void *)&state);
+	while (!state)
+		sched_yield();
+	for (int i = 0; i < 5; i++)
+		raw_collect(&h);
+	state = 2;
+	pthread_join(thread, NULL);
+	raw_verify(&h);
 }
 
 static void **(*dl_tls_address)(void);

@@ -442,7 +442,8 @@ struct gcheap_root {
  * @nmodules, @modules: user address of gcheap_tls_module[], at most 4096:
  *	blocks found through the dynamic thread vector, whose address is at thread
  *	pointer + @dtv_offset, entries of @dtv_stride bytes by module number,
- *	first word the block's address, -1 if there is none
+ *	first word the block's address, -1 if there is none. A vector in the heap is an
+ *	object like others; where its page was never touched there are no blocks
  * A later call replaces the earlier.
  */
 struct gcheap_tls_module {

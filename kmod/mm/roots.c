@@ -213,12 +213,20 @@ static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 	}
 }
 
+/*
+ * A word that leads to others. In the heap it is part of an object, and what it leads
+ * to is marked from there; pages of the heap are not brought in for it.
+ */
 static bool scan_word(struct gch_scan *s, unsigned long addr, u64 *word)
 {
+	const struct gch_roots *r = s->roots;
+
 	if (addr % sizeof(u64) || addr >= TASK_SIZE_MAX - sizeof(u64))
 		return false;
 	if (read_user(word, addr, sizeof(*word)))
 		return true;
+	if (addr >= r->heap_lo && addr < r->heap_hi)
+		return false;
 	unreadable(s, addr, addr + sizeof(u64));
 	return false;
 }
