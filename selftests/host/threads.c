@@ -5,7 +5,8 @@
  * Real threads on the core, for TSan: each allocates by cursor without the lock,
  * reading live bits and writing its cursor and ring while a collector commits,
  * clears, sweeps and drains. The world is stopped by a read-write lock. Each
- * thread has lists of its own and checks that they are whole. SECONDS to go on.
+ * thread has lists of its own and checks that they are whole. SECONDS to go on; SEED
+ * (0) of what they do, though not of when.
  */
 #include "../core/sim.h"
 
@@ -215,7 +216,8 @@ static void collect(void)
 
 int main(void)
 {
-	const char *seconds = getenv("SECONDS");
+	const char *seconds = getenv("SECONDS"), *seed_text = getenv("SEED");
+	u64 seed = seed_text ? strtoull(seed_text, NULL, 0) : 0;
 	time_t end = time(NULL) + (seconds ? atoi(seconds) : 5);
 	u64 allocs = 0;
 	u32 i;
@@ -225,9 +227,9 @@ int main(void)
 	for (i = 0; i < NTHREADS; i++)
 		CHECK_EQ(gch_thread_attach(&s->h, &workers[i].number), 0);
 	env_unlock(&s->h.lock);
-	printf("TAP version 13\n");
+	printf("TAP version 13\n# SEED=%llu\n", seed);
 	for (i = 0; i < NTHREADS; i++) {
-		gct_seed(&workers[i].r, i);
+		gct_seed(&workers[i].r, seed + i);
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
 	for (; time(NULL) < end; cycles++)
