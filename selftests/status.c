@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What can be seen from outside: status page, fdinfo, tracepoints. */
 #include "raw.h"
+#include <dirent.h>
 #include <sys/stat.h>
 
 static struct raw h;
@@ -147,32 +148,108 @@ static void put(const char *dir, const char *file, const char *text)
 	close(fd);
 }
 
+static const char *const events[] = {
+	"gcheap_cycle_begin", "gcheap_cycle_end", "gcheap_pause_begin", "gcheap_pause_end",
+	"gcheap_spans", "gcheap_release",
+};
+#define NEVENTS	(int)(sizeof(events) / sizeof(*events))
+
+static void read_trace(const char *dir, char *text, size_t size)
+{
+	char path[128];
+	ssize_t r;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/trace", dir);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0);
+	while ((r = read(fd, text, size - 1)) > 0) {
+		text += r;
+		size -= r;
+	}
+	*text = '\0';
+	close(fd);
+}
+
+/* An event's field in the first of its lines that has it above 0. */
+static uint64_t traced(const char *text, const char *event, const char *field)
+{
+	const char *value, *end;
+	char head[64];
+	uint64_t n = 0;
+
+	snprintf(head, sizeof(head), " %s: ", event);
+	while (!n && (text = strstr(text, head))) {
+		end = strchrnul(text, '\n');
+		value = strstr(text, field);
+		if (value && value < end)
+			n = strtoull(value + strlen(field), NULL, 0);
+		text = end;
+	}
+	return n;
+}
+
+/* So much that is dead that pages go back to the system. */
+static void cycles_with_all_events(void)
+{
+	unsigned int large;
+	void *p;
+
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
+	large = raw_cache(&h, GCHEAP_NOSCAN, 0);
+	for (int i = 0; i < 1000; i++)
+		raw_take(&h, cache);
+	p = raw_try_large(&h, large, 16 << 20);
+	CHECK(p);
+	memset(p, 1, 16 << 20);
+	raw_collect(&h);
+	raw_flush(&h);
+	raw_collect(&h);
+	CHECK(raw_status(&h).pages_released > 0);
+}
+
 TEST(tracepoints)
 {
 	const char *dir = tracing();
 	static char text[1 << 20];
-	char path[256];
-	int fd, n = 0, r;
+	char head[64];
 
 	put(dir, "trace", "");
 	put(dir, "events/gcheap/enable", "1");
-	start();
-	for (int i = 0; i < 1000; i++)
-		raw_take(&h, cache);
-	raw_collect(&h);
-	raw_flush(&h);
-	raw_collect(&h);
+	cycles_with_all_events();
 	put(dir, "events/gcheap/enable", "0");
-	snprintf(path, sizeof(path), "%s/trace", dir);
-	fd = open(path, O_RDONLY);
-	while ((r = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
-		n += r;
-	/* Cycle, pause, span hand-out, release. */
-	CHECK(strstr(text, "cycle"));
-	CHECK(strstr(text, "pause"));
-	CHECK(strstr(text, "span"));
-	snprintf(path, sizeof(path), "%s/events/gcheap", dir);
+	read_trace(dir, text, sizeof(text));
 	put(dir, "trace", "");
+	for (int i = 0; i < NEVENTS; i++) {
+		snprintf(head, sizeof(head), " %s: ", events[i]);
+		diag("%s", events[i]);
+		CHECK(strstr(text, head));
+	}
+	CHECK(traced(text, "gcheap_cycle_begin", "collector="));
+	CHECK_EQ(traced(text, "gcheap_cycle_begin", "collector="),
+		 traced(text, "gcheap_pause_end", "collector="));
+	CHECK(traced(text, "gcheap_pause_end", "pause_ns="));
+	CHECK(traced(text, "gcheap_cycle_end", "cycle="));
+	CHECK(traced(text, "gcheap_spans", "got="));
+	CHECK(traced(text, "gcheap_release", "pages="));
+}
+
+/* A new one belongs into the list. */
+TEST(tracepoints_are_all_known)
+{
+	char path[128];
+	struct dirent *e;
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/events/gcheap", tracing());
+	d = opendir(path);
+	CHECK(d);
+	while ((e = readdir(d)))
+		n += e->d_type == DT_DIR && e->d_name[0] != '.';
+	closedir(d);
+	CHECK_EQ(n, NEVENTS);
 }
 
 /* R20: nothing in the metadata that a program sees looks like a kernel address. */
