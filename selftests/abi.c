@@ -104,7 +104,8 @@ TEST(longer_structure)
 TEST(sizes)
 {
 	static const uint64_t bad[] = {
-		1, GCHEAP_CHUNK_SIZE, GCHEAP_HEAP_MIN + 1, GCHEAP_HEAP_MIN + 4096,
+		1, GCHEAP_CHUNK_SIZE, GCHEAP_HEAP_MIN - 1, GCHEAP_HEAP_MIN + 1,
+		GCHEAP_HEAP_MIN + 4096, GCHEAP_HEAP_MAX - 4096,
 		GCHEAP_HEAP_MAX + GCHEAP_CHUNK_SIZE, ~0ull, 1ull << 63,
 	};
 	struct gcheap_setup s;
@@ -122,6 +123,34 @@ TEST(sizes)
 	s = raw_setup_arg(0);
 	s.heap_size = GCHEAP_HEAP_MAX;
 	CHECK_EQ(setup(fd, &s), 0);
+}
+
+TEST(ranges)
+{
+	static const uint32_t growth[] = { 10001, 1u << 31, ~0u };
+	static const uint32_t threads[] = { 32769, 1u << 31, ~0u };
+	struct gcheap_setup s;
+	int fd = raw_dev();
+
+	for (size_t i = 0; i < sizeof(growth) / sizeof(*growth); i++) {
+		s = raw_setup_arg(0);
+		s.growth = growth[i];
+		CHECK_ERR(setup(fd, &s), EINVAL);
+	}
+	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
+		s = raw_setup_arg(0);
+		s.max_threads = threads[i];
+		CHECK_ERR(setup(fd, &s), EINVAL);
+	}
+	s = raw_setup_arg(0);
+	s.growth = 10000;
+	s.max_threads = 32768;
+	s.min_heap = ~0ull;
+	s.limit = ~0ull;
+	CHECK_EQ(setup(fd, &s), 0);
+	CHECK_EQ(s.growth, 10000);
+	CHECK_EQ(s.max_threads, 32768);
+	CHECK_EQ(s.tcb_size, 32768ull * GCHEAP_TCB_SIZE);
 }
 
 TEST(flags)

@@ -2,37 +2,47 @@
 /* What holds for every ioctl: sizes, reserved fields, bad pointers, wrong times. */
 #include "raw.h"
 
-/* Every ioctl with a structure that works, or fails for a reason of its own. */
+/* Every ioctl, its structure, and the flags that it knows. */
 static const struct call {
 	const char *name;
 	unsigned int cmd;
 	size_t size;
+	uint32_t flags;
 } calls[] = {
-#define CALL(name, type) { #name, GCHEAP_IOC_##name, sizeof(struct gcheap_##type) }
-	CALL(SETUP, setup),
-	CALL(CACHE_CREATE, cache_create),
-	CALL(CACHE_DESTROY, cache_destroy),
-	CALL(THREAD_ATTACH, thread),
-	CALL(THREAD_DETACH, thread),
-	CALL(SPANS, spans),
-	CALL(LARGE, large),
-	CALL(FLUSH, flush),
-	CALL(ROOT_ADD, root),
-	CALL(ROOT_DEL, root),
-	CALL(TLS, tls),
-	CALL(COLLECT, collect),
-	CALL(HOLD, hold),
-	CALL(PARAM, param),
-	CALL(FINALIZER, finalizer),
-	CALL(FINALIZERS, finalizers),
-	CALL(INFO, info),
-	CALL(VERIFY, verify),
+#define CALL(name, type, flags) \
+	{ #name, GCHEAP_IOC_##name, sizeof(struct gcheap_##type), flags }
+	CALL(SETUP, setup, GCHEAP_SETUP_PRECISE_ONLY),
+	CALL(CACHE_CREATE, cache_create, GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END),
+	CALL(CACHE_DESTROY, cache_destroy, 0),
+	CALL(THREAD_ATTACH, thread, 0),
+	CALL(THREAD_DETACH, thread, 0),
+	CALL(SPANS, spans, 0),
+	CALL(LARGE, large, 0),
+	CALL(FLUSH, flush, GCHEAP_FLUSH_SPANS),
+	CALL(ROOT_ADD, root, GCHEAP_ROOT_PRECISE | GCHEAP_ROOT_TOP | GCHEAP_ROOT_FIBER),
+	CALL(ROOT_DEL, root, 0),
+	CALL(TLS, tls, 0),
+	CALL(COLLECT, collect, GCHEAP_COLLECT_WAIT),
+	CALL(HOLD, hold, 0),
+	CALL(PARAM, param, GCHEAP_PARAM_SET),
+	CALL(FINALIZER, finalizer, GCHEAP_FINALIZER_CLEAR),
+	CALL(FINALIZERS, finalizers, 0),
+	CALL(INFO, info, 0),
+	CALL(VERIFY, verify, 0),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
-struct any {
-	uint32_t size, flags;
-	uint64_t rest[30];
+union any {
+	struct {
+		uint32_t size, flags;
+		uint64_t rest[30];
+	};
+	struct gcheap_setup setup;
+	struct gcheap_cache_create cache_create;
+	struct gcheap_thread thread;
+	struct gcheap_large large;
+	struct gcheap_root root;
+	struct gcheap_hold hold;
 };
 
 /* A heap; SETUP is tried on a file that is not set up yet. */
@@ -50,7 +60,7 @@ static int fd_for(struct raw *h, const struct call *c)
 TEST(unknown)
 {
 	struct raw h = raw_open(0);
-	struct any a = { .size = sizeof(a) };
+	union any a = { .size = sizeof(a) };
 
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x12), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
@@ -83,7 +93,7 @@ TEST(bad_pointer)
 TEST(size_too_small)
 {
 	struct raw h = raw_open(0);
-	struct any a = { 0 };
+	union any a = { 0 };
 
 	for (size_t i = 0; i < NCALLS; i++)
 		for (a.size = 0; a.size < 8; a.size += 7) {
@@ -139,32 +149,66 @@ TEST(short_is_fine)
 	CHECK_EQ(o.count, 77);
 }
 
+/* An argument that works, or fails for another reason than EINVAL. */
+static union any sensible(const struct call *c)
+{
+	static uint64_t word;
+	union any a = { .size = c->size };
+
+	switch (c->cmd) {
+	case GCHEAP_IOC_SETUP:
+		a.setup = raw_setup_arg(0);
+		break;
+	case GCHEAP_IOC_CACHE_CREATE:
+		a.cache_create = raw_cache_arg(GCHEAP_CONSERVATIVE, 16);
+		break;
+	case GCHEAP_IOC_THREAD_DETACH:
+		a.thread.thread = raw_thread + 1;
+		break;
+	case GCHEAP_IOC_LARGE:
+		a.large.bytes = 100000;
+		break;
+	case GCHEAP_IOC_ROOT_ADD:
+		a.root.addr = (uintptr_t)&word;
+		a.root.len = sizeof(word);
+		break;
+	case GCHEAP_IOC_HOLD:
+		a.hold.delta = 1;
+		break;
+	}
+	return a;
+}
+
 TEST(unknown_flags)
 {
 	struct raw h = raw_open(0);
-	struct any a;
+	union any a;
 
 	for (size_t i = 0; i < NCALLS; i++) {
-		diag("%s", calls[i].name);
-		for (int bit = 8; bit < 32; bit++) {
-			memset(&a, 0, sizeof(a));
-			a.size = calls[i].size;
-			a.flags = 1u << bit;
-			if (calls[i].cmd == GCHEAP_IOC_SETUP) {
-				struct gcheap_setup s = raw_setup_arg(a.flags);
+		const struct call *c = &calls[i];
 
-				CHECK_ERR(ioctl(fd_for(&h, &calls[i]), calls[i].cmd, &s), EINVAL);
+		diag("%s", c->name);
+		for (int bit = 0; bit < 32; bit++) {
+			if (c->flags & 1u << bit)
 				continue;
-			}
-			CHECK_ERR(ioctl(h.fd, calls[i].cmd, &a), EINVAL);
+			a = sensible(c);
+			a.flags = 1u << bit;
+			CHECK_ERR(ioctl(fd_for(&h, c), c->cmd, &a), EINVAL);
+			/* Known ones beside it are no excuse. */
+			a = sensible(c);
+			a.flags = 1u << bit | c->flags;
+			CHECK_ERR(ioctl(fd_for(&h, c), c->cmd, &a), EINVAL);
 		}
+		/* It was the flag. */
+		a = sensible(c);
+		CHECK(!ioctl(fd_for(&h, c), c->cmd, &a) || errno != EINVAL);
 	}
 }
 
 TEST(before_setup)
 {
 	int fd = raw_dev();
-	struct any a;
+	union any a;
 	char event[64];
 
 	for (size_t i = 1; i < NCALLS; i++) {

@@ -166,29 +166,53 @@ TEST(attach)
 TEST(attach_stack_bounds)
 {
 	struct gcheap_thread t = { .size = sizeof(t) };
-	struct raw h = raw_open_with(raw_setup_arg(0));
+	struct gcheap_setup s = raw_setup_arg(0);
+	struct raw h;
 
+	s.max_threads = 1;
+	h = raw_open_with(s);
 	t.stack_lo = 4096;
 	t.stack_hi = 4096;
 	errno = 0;
 	CHECK(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t) == -1 && errno == EINVAL);
 	t.stack_hi = 2048;
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t), EINVAL);
+	t.stack_hi = 0;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t), EINVAL);
+	/* Not the program's memory. */
+	t.stack_hi = 1ull << 63;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t), EINVAL);
+	t.stack_hi = ~0ull;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t), EINVAL);
+	t.stack_lo = ~0ull - 4096;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_ATTACH, &t), EINVAL);
+	/* None of these has used up the only number. */
+	raw_attach_stack(&h);
+	CHECK_EQ(raw_status(&h).threads, 1);
 }
 
-static void *try_detach_main(void *arg)
+static unsigned int small, large;	/* caches that there are */
+
+static void *try_numbers_main(void *arg)
 {
 	struct raw *h = arg;
-	struct gcheap_thread t = { .size = sizeof(t), .thread = 0 };
-	struct gcheap_spans s = { .size = sizeof(s), .want = 1 };
+	struct gcheap_thread t = { .size = sizeof(t) };
+	struct gcheap_spans s = { .size = sizeof(s), .cache = small, .want = 1 };
 	struct gcheap_flush f = { .size = sizeof(f) };
-	struct gcheap_large l = { .size = sizeof(l), .bytes = 100000 };
+	struct gcheap_large l = { .size = sizeof(l), .cache = large, .bytes = 100000 };
+	struct gcheap_cache_destroy d = { .size = sizeof(d), .cache = small };
 
 	for (unsigned int i = 0; i < 3; i++) {
-		t.thread = s.thread = f.thread = l.thread = i;
+		t.thread = i;
+		s.thread = i;
+		f.thread = i;
+		l.thread = i;
+		d.thread = i;
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_THREAD_DETACH, &t), ESRCH);
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_SPANS, &s), ESRCH);
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FLUSH, &f), ESRCH);
+		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LARGE, &l), ESRCH);
+		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_CACHE_DESTROY, &d), ESRCH);
 	}
 	return NULL;
 }
@@ -197,9 +221,14 @@ TEST(numbers_are_the_callers_own)
 {
 	struct raw h = raw_open(0);
 
-	raw_cache(&h, GCHEAP_CONSERVATIVE, 16);
-	pthread_join(spawn(try_detach_main, &h), NULL);
+	small = raw_cache(&h, GCHEAP_CONSERVATIVE, 16);
+	large = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
+	pthread_join(spawn(try_numbers_main, &h), NULL);
+	/* They are as good as before for their owner; free ones are nobody's. */
+	raw_take(&h, small);
+	CHECK(raw_try_large(&h, large, 100000));
 	raw_detach(&h);
+	pthread_join(spawn(try_numbers_main, &h), NULL);
 }
 
 TEST(spans)
@@ -262,9 +291,40 @@ TEST(params)
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), EINVAL);
 	a.param = ~0u;
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), EINVAL);
-	a = (struct gcheap_param){ .size = sizeof(a), .flags = GCHEAP_PARAM_SET,
-				   .param = GCHEAP_PARAM_VERIFY, .value = 2 };
-	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), EINVAL);
+}
+
+TEST(params_out_of_range)
+{
+	static const struct { unsigned int param; uint64_t start, bad; } p[] = {
+		{ GCHEAP_PARAM_GROWTH, 100, 0 },
+		{ GCHEAP_PARAM_GROWTH, 100, 10001 },
+		{ GCHEAP_PARAM_GROWTH, 100, (1ull << 32) + 50 },
+		{ GCHEAP_PARAM_GROWTH, 100, ~0ull },
+		{ GCHEAP_PARAM_MIN_HEAP, 4 << 20, 0 },
+		{ GCHEAP_PARAM_VERIFY, 0, 2 },
+		{ GCHEAP_PARAM_VERIFY, 0, (1ull << 32) + 1 },
+	};
+	struct raw h = raw_open(0);
+	struct gcheap_param a;
+
+	raw_param(&h, GCHEAP_PARAM_VERIFY, 0);
+	for (size_t i = 0; i < sizeof(p) / sizeof(*p); i++) {
+		diag("%u: %" PRIu64, p[i].param, p[i].bad);
+		a = (struct gcheap_param){ .size = sizeof(a), .flags = GCHEAP_PARAM_SET,
+					   .param = p[i].param, .value = p[i].bad };
+		CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), EINVAL);
+		a.flags = 0;
+		CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), 0);
+		CHECK_EQ(a.value, p[i].start);
+	}
+	raw_param(&h, GCHEAP_PARAM_GROWTH, 1);
+	raw_param(&h, GCHEAP_PARAM_GROWTH, 10000);
+	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1);
+	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, ~0ull);
+	raw_param(&h, GCHEAP_PARAM_LIMIT, ~0ull);
+	CHECK(raw_take(&h, raw_cache(&h, GCHEAP_CONSERVATIVE, 16)));
+	raw_collect(&h);
+	raw_verify(&h);
 }
 
 TEST(setup_params_are_in_force)
@@ -384,6 +444,23 @@ TEST(tls)
 	bad = t;
 	bad.modules = 8;
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EFAULT);
+	bad = t;
+	bad.dtv_stride = 0;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EINVAL);
+	bad.dtv_stride = 12;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EINVAL);
+	bad = t;
+	bad.dtv_offset = 4;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EINVAL);
+	bad.dtv_offset = 1 << 20;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EINVAL);
+	bad.dtv_offset = -8;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), EINVAL);
+	/* Where no blocks are looked for, nothing of the vector counts. */
+	bad.nmodules = 0;
+	bad.dtv_stride = 0;
+	bad.modules = 8;
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_TLS, &bad), 0);
 }
 
 TEST(info)
