@@ -191,16 +191,16 @@ TEST(attach_stack_bounds)
 	CHECK_EQ(raw_status(&h).threads, 1);
 }
 
-static unsigned int small, large;	/* caches that there are */
+static unsigned int cells, whole;	/* caches of both sorts */
 
 static void *try_numbers_main(void *arg)
 {
 	struct raw *h = arg;
 	struct gcheap_thread t = { .size = sizeof(t) };
-	struct gcheap_spans s = { .size = sizeof(s), .cache = small, .want = 1 };
+	struct gcheap_spans s = { .size = sizeof(s), .cache = cells, .want = 1 };
 	struct gcheap_flush f = { .size = sizeof(f) };
-	struct gcheap_large l = { .size = sizeof(l), .cache = large, .bytes = 100000 };
-	struct gcheap_cache_destroy d = { .size = sizeof(d), .cache = small };
+	struct gcheap_large l = { .size = sizeof(l), .cache = whole, .bytes = 100000 };
+	struct gcheap_cache_destroy d = { .size = sizeof(d), .cache = cells };
 
 	for (unsigned int i = 0; i < 3; i++) {
 		t.thread = i;
@@ -221,12 +221,12 @@ TEST(numbers_are_the_callers_own)
 {
 	struct raw h = raw_open(0);
 
-	small = raw_cache(&h, GCHEAP_CONSERVATIVE, 16);
-	large = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
+	cells = raw_cache(&h, GCHEAP_CONSERVATIVE, 16);
+	whole = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
 	pthread_join(spawn(try_numbers_main, &h), NULL);
 	/* They are as good as before for their owner; free ones are nobody's. */
-	raw_take(&h, small);
-	CHECK(raw_try_large(&h, large, 100000));
+	raw_take(&h, cells);
+	CHECK(raw_try_large(&h, whole, 100000));
 	raw_detach(&h);
 	pthread_join(spawn(try_numbers_main, &h), NULL);
 }
