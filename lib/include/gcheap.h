@@ -23,6 +23,7 @@
  * errno in every call that reaches the kernel:
  *   ENOENT EACCES	no /dev/gcheap, or no right to it
  *   EPROTONOSUPPORT	the module speaks another version
+ *   EOPNOTSUPP		the module lacks a feature that the library needs
  *   ENXIO		the heap is dead (unmapped, or this is a forked child)
  *   ENOMEM		limit or memory used up, with everything collected
  *   ENOSPC		too many caches, roots, threads or heaps
