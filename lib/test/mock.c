@@ -429,14 +429,17 @@ static int mock_call(struct gch_backend *b, unsigned int command, void *arg)
 
 static int mock_open(struct gch_backend *b, const char *device, struct gcheap_setup *setup)
 {
-	struct mock_heap *m = mock_map(sizeof(*m), 4096);
+	struct mock_heap *m;
 	int i = 0;
 
 	mock.setup = *setup;
+	if (mock.fail_open)
+		return mock.fail_open;
 	if (setup->heap_size && setup->heap_size < GCHEAP_HEAP_MIN)
 		return -EINVAL;
 	while (mock_heaps[i])
 		i++;
+	m = mock_map(sizeof(*m), 4096);
 	mock_heaps[i] = m;
 	pthread_mutex_init(&m->lock, NULL);
 	m->b = b;

@@ -24,6 +24,7 @@ struct mock {
 	int hold;
 	int hold_max;
 	int fail_next;		/* -errno for the next SPANS, LARGE or ROOT_ADD */
+	int fail_open;		/* -errno of every SETUP; 0: it works */
 	uint32_t bad_frees;
 	struct gcheap_setup setup;
 };
