@@ -49,6 +49,8 @@ static void clear_span(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 		for (i = 0; i < n && c->elem.weak; i++) {
 			clear_map(h, &c->elem, off, tags);
 			off += 8 * (u64)c->elem.words;
+			if (i % 4096 == 4095)
+				env_yield();
 		}
 	}
 	env_yield();
