@@ -33,12 +33,18 @@ void gch_put(struct gch *g)
 	kref_put(&g->ref, gch_release_last);
 }
 
-/* A dead thread's spans come back (R14). */
+/*
+ * A dead thread's spans come back (R14). Nobody will find it again, so that a signal to
+ * who has found it must not put it off; pauses are bounded.
+ */
 static void world_thread_dead(struct gch_world *w, u32 slot)
 {
 	struct gch *g = container_of(w, struct gch, world);
+	int err;
 
-	if (gch_lock_thawed(g))
+	while ((err = gch_lock_thawed(g)) == -EINTR)
+		wait_event(g->thawed, !gch_phase_frozen(&g->core) || READ_ONCE(g->dead));
+	if (err)
 		return;
 	if (slot < g->core.max_threads && g->core.thread[slot])
 		gch_thread_detach(&g->core, slot);
