@@ -259,6 +259,8 @@ static int collector(void *arg)
 		err = cycle(g);
 		spin_lock(&g->req.wait.lock);
 		g->req.result = err;
+		if (!err)
+			g->req.good = g->req.begun;
 		g->req.tried = g->req.begun;
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
@@ -321,6 +323,21 @@ static int await(struct gch *g, u64 n)
 	return READ_ONCE(g->dead) ? -ENXIO : 0;
 }
 
+/*
+ * Of attempt @n, which is over. Later ones may be as well, and only the last one's
+ * failure is known: one that was completed has done what was asked for.
+ */
+static int outcome(struct gch *g, u64 n)
+{
+	struct gch_requests *q = &g->req;
+	int err;
+
+	spin_lock(&q->wait.lock);
+	err = q->good >= n ? 0 : q->result;
+	spin_unlock(&q->wait.lock);
+	return err;
+}
+
 /**
  * gch_collect() - explicit collection
  * @wait: until it is done, sweep included
@@ -336,7 +353,7 @@ int gch_collect(struct gch *g, bool wait, u64 *cycle)
 	if (err)
 		return err;
 	*cycle = n;
-	return wait ? READ_ONCE(g->req.result) : 0;
+	return wait ? outcome(g, n) : 0;
 }
 
 /** gch_collect_for_room() - collect and wait: 0, -EINTR, or -ENOMEM: held */

@@ -60,14 +60,14 @@ struct gch_events {
  * @wait: collector and those who wait for it
  * @asked: number of the last attempt asked for; attempts count from 1
  * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
- * @result: of the last one finished
+ * @result: of the last one finished; @good: the last that was completed
  * @hold: reasons not to collect by oneself
  * All under wait.lock.
  */
 struct gch_requests {
 	wait_queue_head_t wait;
 	u64 asked;
-	u64 begun, tried;
+	u64 begun, tried, good;
 	int result;
 	u32 hold;
 };
