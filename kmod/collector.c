@@ -218,6 +218,8 @@ static int cycle(struct gch *g)
 	if (err) {
 		env_lock(&g->core.lock);
 		g->cycles_failed++;
+		/* What made it fail may last: not again before as much is allocated. */
+		g->core.n.alloc_since = 0;
 		gch_unlock(g);
 		gch_event(g, GCHEAP_EV_FAILED, -err, 0, 0);
 		trace_gcheap_cycle_end(g, err);
