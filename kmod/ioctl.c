@@ -705,6 +705,8 @@ static int do_info(struct gch *g, union gch_arg *arg)
 	err = -ENOENT;
 	if (!gch_resolve(&g->core, a->addr, &r))
 		goto out;
+	if (!gch_ref_live(&r) && !gch_thread_handed_out(&g->core, &r))
+		goto out;
 	err = 0;
 	mark = gch_slot(&g->core, r.id)->bits;
 	a->base = gch_ref_addr(&g->core, &r);

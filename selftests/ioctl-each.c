@@ -476,6 +476,8 @@ TEST(info)
 	CHECK_EQ(i.cache, c);
 	CHECK(i.state & GCHEAP_INFO_OWNED);
 	CHECK(!(i.state & GCHEAP_INFO_LARGE));
+	/* Its span's next cell is free. */
+	CHECK_ERR(raw_try_info(&h, (uintptr_t)p + 64, &i), ENOENT);
 	CHECK_ERR(raw_try_info(&h, 0, &i), ENOENT);
 	CHECK_ERR(raw_try_info(&h, ~0ull, &i), ENOENT);
 	CHECK_ERR(raw_try_info(&h, (uintptr_t)&i, &i), ENOENT);

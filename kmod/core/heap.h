@@ -276,6 +276,7 @@ void gch_thread_retire(struct gch_heap *h, u32 number, u32 cache);
 void gch_thread_commit_all(struct gch_heap *h);
 void gch_thread_roots(struct gch_heap *h);
 u32 gch_thread_cursor(struct gch_heap *h, u32 id);
+bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r);
 void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r);
 void gch_thread_free(struct gch_heap *h, u32 number);
 

@@ -219,6 +219,21 @@ u32 gch_thread_cursor(struct gch_heap *h, u32 id)
 }
 
 /**
+ * gch_thread_handed_out() - whether its thread has handed out a cell of an owned span
+ *
+ * One above the commit point, by the thread's cursor; it stays black (R14).
+ */
+bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r)
+{
+	u32 owner = gch_slot(h, r->id)->owner;
+	const struct gch_batch *b = h->thread[owner]->batch[r->d->cache];
+
+	env_assert_held(&h->lock);
+	return r->cell < cursor_in(h->ops->tcb_pos(h, owner, r->d->cache),
+				   place_in_batch(b, r->id), r->d->ncells);
+}
+
+/**
  * gch_thread_commit_cell() - a cell of an owned span is known outside of the call
  *	that handed it out, so that it is out, and all below it
  *
