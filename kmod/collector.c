@@ -23,6 +23,7 @@
 #define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
 #define ATTEMPTS	20
 #define SWEEP_BATCH	64	/* spans swept with the lock held */
+#define MARK_BATCH	256	/* spans scanned before a look at who is left */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
 #define RELEASE_BATCH	64	/* slots given back so */
 
@@ -74,8 +75,9 @@ static int mark_from_roots(struct gch *g)
 	err = gch_roots_scan(&g->roots, &g->world, &v);
 	if (err)
 		return err;
-	while (gch_mark_drain(&g->core, U32_MAX))
-		;
+	while (gch_mark_drain(&g->core, MARK_BATCH))
+		if (gch_mm_deserted(&g->world))
+			return -ENXIO;
 	return 0;
 }
 
@@ -166,16 +168,22 @@ static int attempt(struct gch *g, bool first)
 	return err;
 }
 
-static void sweep_all(struct gch *g)
+/* Return: 0, or -ENXIO: the heap has died, and its pages are to go at once (R9). */
+static int sweep_all(struct gch *g)
 {
 	env_lock(&g->core.lock);
-	while (gch_sweep_some(&g->core, SWEEP_BATCH))
+	while (!READ_ONCE(g->dead) && gch_sweep_some(&g->core, SWEEP_BATCH))
 		breathe(g);
+	if (READ_ONCE(g->dead)) {
+		gch_unlock(g);
+		return -ENXIO;
+	}
 	gch_cycle_end(&g->core);
 	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last,
 				      g->core.param.growth,
 				      g->core.param.min_heap);
 	gch_unlock(g);
+	return 0;
 }
 
 /*
@@ -189,7 +197,8 @@ static void release_pages(struct gch *g)
 
 	env_lock(&g->core.lock);
 	keep = gch_plan_retain(g->core.n.heap_bytes, g->trigger);
-	while (gch_run_resident(&g->core, at, RELEASE_BATCH, &id, &n)) {
+	while (!READ_ONCE(g->dead) &&
+	       gch_run_resident(&g->core, at, RELEASE_BATCH, &id, &n)) {
 		at = id + n;
 		if (kept < keep)
 			kept += (u64)n << GCHEAP_SLOT_SHIFT;
@@ -225,7 +234,9 @@ static int cycle(struct gch *g)
 		trace_gcheap_cycle_end(g, err);
 		return err == -ENXIO ? err : -EAGAIN;
 	}
-	sweep_all(g);
+	err = sweep_all(g);
+	if (err)
+		return err;
 	release_pages(g);
 	env_lock(&g->core.lock);
 	verify(g);

@@ -128,12 +128,6 @@ static bool scan_lock(struct gch_scan *s)
 	return false;
 }
 
-/* Nobody is left to collect for: let the address space go. */
-static bool mm_deserted(struct gch_world *w, struct mm_struct *mm)
-{
-	return gch_world_dead(w) || atomic_read(&mm->mm_users) == 1;
-}
-
 static void remember(struct gch_scan *s, unsigned long lo, unsigned long hi)
 {
 	struct gch_roots *r = s->roots;
@@ -207,7 +201,7 @@ static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 		}
 		show(s, r->page, n / sizeof(u64));
 		lo += n;
-		if (mm_deserted(s->world, s->mm))
+		if (gch_mm_deserted(s->world))
 			scan_fail(s, -ENXIO);
 		cond_resched();
 	}
@@ -301,7 +295,7 @@ static void scan_interrupted(struct gch_scan *s, const struct gch_capture *c)
 			return;
 		if (!offset_in_page(at)) {
 			cond_resched();
-			if (mm_deserted(s->world, s->mm)) {
+			if (gch_mm_deserted(s->world)) {
 				scan_fail(s, -ENXIO);
 				return;
 			}
@@ -523,7 +517,7 @@ int gch_roots_scan(struct gch_roots *r, struct gch_world *w,
 	if (!s.err)
 		scan_registered(&s);
 	/* If the heap has died, its threads run, and nothing read counts. */
-	if (mm_deserted(w, s.mm))
+	if (gch_mm_deserted(w))
 		s.err = -ENXIO;
 	return s.err;
 }
@@ -651,7 +645,7 @@ static int bring_part(struct gch_bring *b, unsigned long lo, unsigned long hi)
 	lo = ALIGN_DOWN(lo, PAGE_SIZE);
 	hi = min_t(unsigned long, hi, TASK_SIZE_MAX);
 	while (lo < hi) {
-		if (mm_deserted(b->world, b->mm))
+		if (gch_mm_deserted(b->world))
 			return -ENXIO;
 		cond_resched();
 		if (lo >= r->heap_lo && lo < r->heap_hi) {

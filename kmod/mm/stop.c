@@ -985,6 +985,32 @@ void gch_mm_leave(struct gch_world *w)
 	mmput_async(mm);
 }
 
+/* Does any thread still use the address space? The last one found is asked first. */
+static bool herd_deserted(struct gch_herd *h)
+{
+	struct gch_thread *t;
+	bool gone = true;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(t, &h->threads, link) {
+		gone = thread_gone(t);
+		if (!gone)
+			break;
+	}
+	rcu_read_unlock();
+	return gone && !READ_ONCE(h->missed);
+}
+
+/**
+ * gch_mm_deserted() - nobody is left to collect for: let the address space go (R9)
+ *
+ * Other heaps' collectors may hold it as well, so that a count of its users does not tell.
+ */
+bool gch_mm_deserted(struct gch_world *w)
+{
+	return gch_world_dead(w) || herd_deserted(w->herd);
+}
+
 static void find_fork_tracepoint(struct tracepoint *tp, void *data)
 {
 	if (!strcmp(tp->name, "sched_process_fork"))

@@ -84,5 +84,6 @@ void gch_world_stats(struct gch_world *w, struct gch_world_stats *st);
 
 int gch_mm_enter(struct gch_world *w);
 void gch_mm_leave(struct gch_world *w);
+bool gch_mm_deserted(struct gch_world *w);
 
 #endif
