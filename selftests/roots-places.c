@@ -423,6 +423,41 @@ TEST(stack_below_a_coroutine)
 	other_thread(in_a_coroutine);
 }
 
+/* The main thread's stack has no bounds that anyone was told. */
+static void *sees_all(void *arg)
+{
+	sem_wait(&ready);
+	all_kept();
+	sem_post(&leave);
+	return NULL;
+}
+
+static NOINLINE void in_a_coroutine_here(void)
+{
+	void *volatile place[N];
+
+	getcontext(&there);
+	there.uc_stack.ss_size = 256 << 10;
+	there.uc_stack.ss_sp = mmap(NULL, there.uc_stack.ss_size, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	there.uc_link = &back;
+	makecontext(&there, coroutine, 0);
+	fill(place);
+	swapcontext(&back, &there);
+	empty(place);
+}
+
+TEST(main_stack_below_a_coroutine)
+{
+	pthread_t t;
+
+	start();
+	t = spawn(sees_all, NULL);
+	in_a_coroutine_here();
+	pthread_join(t, NULL);
+	nearly_all_freed();
+}
+
 /* mprotect and mlock cut the stack's mapping into pieces. */
 static void *on_cut_stack(void *arg)
 {

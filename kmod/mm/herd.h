@@ -122,6 +122,7 @@ enum gch_how {		/* how much a thread's registers can be relied upon */
  * @image: vector state, @size bytes; room for gch_arch_image_max
  * @slot, @lo, @hi: as in gch_thread
  * @alt_lo, @alt_hi: its signal stack; 0, 0: none
+ * @first: of its process: its stack is the one that the address space began with
  */
 struct gch_capture {
 	enum gch_how how;
@@ -131,6 +132,7 @@ struct gch_capture {
 	u32 slot;
 	unsigned long lo, hi;
 	unsigned long alt_lo, alt_hi;
+	bool first;
 };
 
 /* Threads of a stopped herd; the list only grows meanwhile. */

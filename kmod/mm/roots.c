@@ -19,7 +19,8 @@
  * as that of an unattached thread: upwards to the end of the mapping and through
  * what adjoins it and is backed alike, since mlock and mprotect split mappings.
  * A signal stack is scanned to its end, and for an unattached thread the stack
- * that was interrupted, which the signal frame tells.
+ * that was interrupted, which the signal frame tells. The first thread's stack is
+ * known without bounds: it is scanned whole when the pointer is elsewhere.
  *
  * What a thread does in the kernel in the pause does not change what is read of
  * it here: in a system call it keeps its registers until it parks. But one that
@@ -278,6 +279,31 @@ static void scan_run(struct gch_scan *s, unsigned long sp)
 	}
 }
 
+/* The stack that the address space began with, if @sp is not in it. */
+static void scan_first_stack(struct gch_scan *s, unsigned long sp)
+{
+	unsigned long at = READ_ONCE(s->mm->start_stack), lo = 0, hi = 0;
+	struct vm_area_struct *vma;
+
+	if (!scan_lock(s))
+		return;
+	vma = find_vma(s->mm, at);
+	if (vma && vma->vm_start <= at) {
+		lo = vma->vm_start;
+		hi = vma->vm_end;
+	}
+	/* Pieces of it, cut off by mlock or mprotect. */
+	while (lo) {
+		vma = find_vma(s->mm, lo - 1);
+		if (!vma || vma->vm_end != lo || !vma_is_anonymous(vma) || !vma_usable(vma))
+			break;
+		lo = vma->vm_start;
+	}
+	mmap_read_unlock(s->mm);
+	if (hi && (sp < lo || sp > hi))
+		scan_run(s, lo);
+}
+
 static unsigned long below(unsigned long addr, unsigned long n)
 {
 	return addr > n ? addr - n : 0;
@@ -339,10 +365,14 @@ static void scan_stack(struct gch_scan *s, const struct gch_capture *c)
 		scan_run(s, sp);
 	if (inside || !gch_rule(5))
 		return;
-	if (c->hi)
+	if (c->hi) {
 		scan_range(s, c->lo, c->hi);
-	else if (on_alt)
+		return;
+	}
+	if (on_alt)
 		scan_interrupted(s, c);
+	if (c->first)
+		scan_first_stack(s, sp);
 }
 
 static void scan_dtv(struct gch_scan *s, const struct gch_tls *tls,

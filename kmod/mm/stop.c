@@ -663,6 +663,7 @@ void gch_thread_capture(struct gch_thread *t, struct gch_capture *c)
 	c->slot = t->slot;
 	c->lo = t->lo;
 	c->hi = t->hi;
+	c->first = thread_group_leader(task);
 	c->alt_lo = task_peek(task->sas_ss_sp);
 	c->alt_hi = c->alt_lo + task_peek(task->sas_ss_size);
 	/* The program can name any size. */
