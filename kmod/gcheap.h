@@ -39,6 +39,7 @@ struct vm_area_struct;
 
 #define GCH_NEVENTS	256
 #define GCH_SLACK	16
+#define GCH_BATCH_PAGES	(GCHEAP_BATCH * GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
 
 /**
  * struct gch_events - records for read()
@@ -79,8 +80,8 @@ struct gch_requests {
  * @bound: mapped; never cleared. @nmaps: mappings of the heap in its mm
  * @dead: its address space or mapping is gone; set once, read without lock
  * @tcb: pages of thread control blocks, by page number
- * @slack: @nslack pages charged and not used, given up when memory runs out, so
- *	that the program has some to deal with that
+ * @slack: @nslack pages charged and not used: for faults that find no memory, and
+ *	given up when a call finds none, so that the program has some to deal with that
  * @thawed: waits for the end of the frozen phases
  */
 struct gch {
@@ -156,6 +157,7 @@ bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma);
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
+void gch_slack_drop(struct gch *g);
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
 int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
 void gch_pages_release(struct gch *g, u32 id, u32 n);

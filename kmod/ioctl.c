@@ -423,10 +423,17 @@ static int spans_once(struct gch *g, struct gcheap_spans *a)
 	return err;
 }
 
+/*
+ * The program is told that there is no room, and needs some to deal with that: what
+ * was made for nothing goes.
+ */
 static void count_oom(struct gch *g)
 {
 	env_lock(&g->core.lock);
 	g->oom_returns++;
+	gch_slack_drop(g);
+	if (!gch_phase_frozen(&g->core))
+		gch_chunk_trim(&g->core);
 	gch_unlock(g);
 }
 
@@ -467,6 +474,24 @@ out:
 	return err;
 }
 
+/*
+ * Pages for a large object, unless it is so large that it may be meant to be used in
+ * part. Without them it goes back: what has no page would be an OOM kill at first touch.
+ */
+static int large_populate(struct gch *g, u32 thread, u32 id, u32 nslots)
+{
+	int err;
+
+	if (nslots * GCH_SLOT_PAGES > GCH_BATCH_PAGES)
+		return 0;
+	err = gch_pages_populate(g, &id, 1);
+	if (err && !enter(g, thread)) {
+		gch_free_unused(&g->core, thread, id);
+		gch_unlock(g);
+	}
+	return err;
+}
+
 static int large_once(struct gch *g, struct gcheap_large *a)
 {
 	struct gcheap_span *d;
@@ -485,9 +510,10 @@ static int large_once(struct gch *g, struct gcheap_large *a)
 	a->addr = gch_slot_addr(&g->core, id);
 	gch_unlock(g);
 	/* It is pending: no cycle takes it before the caller has it. */
-	if (!zero)
+	err = large_populate(g, a->thread, id, nslots);
+	if (!err && !zero)
 		gch_pages_clear(g, a->thread, id, nslots);
-	return 0;
+	return err;
 }
 
 static int do_large(struct gch *g, union gch_arg *arg)

@@ -147,6 +147,65 @@ TEST(cgroup_limit_with_garbage)
 	raw_verify(&h);
 }
 
+/* The same with large objects, whose pages do not come with spans. */
+TEST(cgroup_limit_with_large_garbage)
+{
+	const char *dir = own_cgroup("gcheap-large");
+	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	unsigned int c = raw_cache(&h, GCHEAP_NOSCAN, 0);
+
+	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 30);
+	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
+	put(dir, "memory.swap.max", "0");
+	for (int i = 0; i < 96 * 4; i++) {
+		void *p = raw_try_large(&h, c, 256 << 10);
+
+		CHECK(p);
+		memset(p, 1, 256 << 10);
+	}
+	CHECK(raw_status(&h).cycles > 0);
+	raw_verify(&h);
+}
+
+TEST(cgroup_limit_without_large_garbage)
+{
+	const char *dir = own_cgroup("gcheap-larger");
+
+	CHECK_EQ(mlockall(MCL_CURRENT), 0);
+	diag("up to 32 MiB");
+	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	unsigned int c = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
+	static void **list;
+	uint32_t root = raw_root(&h, 0, &list, sizeof(list), NULL);
+	void **p;
+	int n = 0;
+
+	raw_status(&h);
+	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
+	put(dir, "memory.swap.max", "0");
+	int max = open_in(dir, "memory.max");
+	while ((p = raw_try_large(&h, c, 256 << 10))) {
+		memset(p, 0x11, 256 << 10);
+		p[0] = list;
+		list = p;
+		CHECK(++n < 256);
+	}
+	int error = errno;
+
+	CHECK_EQ(write(max, "max", 3), 3);
+	CHECK_EQ(error, ENOMEM);
+	diag("%d objects of 256 KiB before ENOMEM", n);
+	CHECK(n > 64);
+	for (p = list; p; p = *p, n--)
+		CHECK_EQ((long)p[1], 0x1111111111111111);
+	CHECK_EQ(n, 0);
+	list = NULL;
+	raw_flush(&h);
+	raw_collect(&h);
+	raw_verify(&h);
+	CHECK_EQ(raw_root_del(&h, root), 0);
+}
+
 /* All of it alive: ENOMEM and not the OOM killer, and the heap is usable after. */
 TEST(cgroup_limit_without_garbage)
 {

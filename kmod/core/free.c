@@ -83,6 +83,18 @@ bool gch_free_early(struct gch_heap *h, u64 addr)
 }
 
 /**
+ * gch_free_unused() - take back a large object that its thread has not been given yet
+ * @number: the thread
+ * @id: the last that was made for it, unless somebody has freed that by its address
+ */
+void gch_free_unused(struct gch_heap *h, u32 number, u32 id)
+{
+	env_assert_held(&h->lock);
+	if (h->thread[number]->pending == id + 1)
+		free_large(h, id);
+}
+
+/**
  * gch_free_pending() - where in a thread's ring to begin, and where to end
  * @t: its control block
  * @head: out: one past the last entry

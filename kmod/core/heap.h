@@ -285,6 +285,7 @@ u32 gch_free_pending(const struct gcheap_tcb *t, u32 *head);
 void gch_free_drain(struct gch_heap *h, u32 number);
 bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r);
 bool gch_free_early(struct gch_heap *h, u64 addr);
+void gch_free_unused(struct gch_heap *h, u32 number, u32 id);
 
 /* mark.c */
 bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots);

@@ -12,8 +12,6 @@
 
 #include "../gcheap.h"
 
-#define GCH_BATCH_PAGES	(GCHEAP_BATCH * GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
-
 #define CLEAR_BATCH	16	/* pages cleared with the lock held */
 #define DROP_BATCH	256	/* slots whose frames go with the lock held */
 
@@ -30,6 +28,23 @@ static struct page *page_new(gfp_t extra)
 		return NULL;
 	}
 	return page;
+}
+
+/*
+ * A page for a fault, which cannot say that there is no memory without the program
+ * being killed: one that was charged before, if a new one would take that.
+ */
+static struct page *page_for_fault(struct gch *g)
+{
+	struct page *page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+
+	if (page)
+		return page;
+	env_lock(&g->core.lock);
+	if (g->nslack)
+		page = g->slack[--g->nslack];
+	env_unlock(&g->core.lock);
+	return page ?: page_new(0);
 }
 
 static u32 *frame_of(struct gch *g, u64 page)
@@ -94,7 +109,7 @@ again:
 	if (!*frame_of(g, page)) {
 		if (!fresh) {
 			env_unlock(&g->core.lock);
-			fresh = page_new(0);
+			fresh = page_for_fault(g);
 			if (!fresh)
 				return -ENOMEM;
 			goto again;
@@ -188,8 +203,11 @@ out:
 	return err;
 }
 
-/* Give the slack back to the system; core.lock held. */
-static void slack_drop(struct gch *g)
+/** gch_slack_drop() - memory has run out: leave the program what is not used yet
+ *
+ * core.lock held.
+ */
+void gch_slack_drop(struct gch *g)
 {
 	while (g->nslack)
 		__free_page(g->slack[--g->nslack]);
@@ -249,7 +267,9 @@ static int pages_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
 
 /**
  * gch_pages_populate() - back and map the spans the caller was just given
- * @span, @n: the spans, at most GCHEAP_BATCH
+ * @span, @n: the spans, at most GCHEAP_BATCH, or one large object
+ *
+ * Of an object of more than GCH_BATCH_PAGES the first so many.
  *
  * Return: 0, -ENOMEM (memory or the memory cgroup; the spans are still the
  * caller's, partly backed), -EINTR, -ENXIO.
@@ -272,7 +292,7 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
 	kfree(b);
 	if (err == -ENOMEM) {
 		env_lock(&g->core.lock);
-		slack_drop(g);
+		gch_slack_drop(g);
 		env_unlock(&g->core.lock);
 	}
 	return err;
@@ -356,7 +376,7 @@ void gch_pages_drop(struct gch *g)
 	u32 at = 0, id, n;
 
 	env_lock(&g->core.lock);
-	slack_drop(g);
+	gch_slack_drop(g);
 	while (gch_run_frames(&g->core, at, DROP_BATCH, &id, &n)) {
 		gch_pages_release(g, id, n);
 		at = id + n;
