@@ -75,6 +75,7 @@ struct gch_map {
  * struct gch_cache - where objects of one kind come from
  * @partial: spans that have free cells and no owner, 1 + id
  * @npartial, @nspans: spans there, in all
+ * @seen_partial, @seen_spans: as the verifier counts them
  */
 struct gch_cache {
 	bool used;
@@ -92,6 +93,8 @@ struct gch_cache {
 	u32 partial;
 	u32 npartial;
 	u64 nspans;
+	u32 seen_partial;
+	u64 seen_spans;
 };
 
 /** struct gch_batch - spans of one cache a thread owns, in the order of use */

@@ -27,5 +27,7 @@ u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap)
  */
 u64 gch_plan_retain(u64 heap_bytes, u64 trigger)
 {
-	return max_t(u64, trigger + trigger / 8, heap_bytes / 16);
+	u64 ahead = trigger > ~0ull / 2 ? trigger : trigger + trigger / 8;
+
+	return max(ahead, heap_bytes / 16);
 }

@@ -14,7 +14,7 @@
  *  V8  no span awaits the sweep but in phase SWEEP
  *  V9  queue empty outside of marking; at its end all that is marked is scanned,
  *      and only allocated cells are marked
- *  V10 bytes in spans, spans of a cache, weak spans, metadata: recounted
+ *  V10 bytes in spans, spans of a cache, weak spans, metadata, frames: recounted
  *  V11 finalizers: chains, lists and counts; they are for allocated cells
  */
 #include "heap.h"
@@ -22,9 +22,7 @@
 struct verifier {
 	const struct gch_heap *h;
 	struct gch_fault *f;
-	u64 heap_bytes, meta_bytes;
-	u64 nspans[GCHEAP_MAX_CACHES];
-	u32 npartial[GCHEAP_MAX_CACHES];
+	u64 heap_bytes, meta_bytes, resident;
 	u32 nowned;
 };
 
@@ -154,7 +152,7 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 		v->nowned++;
 		return true;
 	case GCHEAP_SPAN_PARTIAL:
-		v->npartial[d->cache]++;
+		v->h->cache[d->cache]->seen_partial++;
 		ok = ok && live && live < d->ncells;
 		break;
 	case GCHEAP_SPAN_FULL:
@@ -237,7 +235,7 @@ static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
 	    !check_marks(v, id, d))
 		return false;
 	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
-	v->nspans[d->cache]++;
+	v->h->cache[d->cache]->seen_spans++;
 	if (d->flags & GCHEAP_SPANF_SIDE)
 		v->meta_bytes += gch_span_bits(d) * sizeof(u64);
 	return true;
@@ -254,6 +252,20 @@ static u64 chunk_pages(const struct gch_chunk *c)
 		n += !!c->live[i];
 	for (i = 0; i < GCH_MARK_PAGES; i++)
 		n += !!c->bits[i];
+	return n;
+}
+
+static u64 chunk_frames(const struct gch_chunk *c)
+{
+	u64 n = 0;
+	u32 i, p;
+
+	for (i = 0; i < GCHEAP_CHUNK_SLOTS; i++) {
+		if (!c->slot[i / GCH_DESC_SLOTS])
+			continue;
+		for (p = 0; p < GCH_SLOT_PAGES; p++)
+			n += !!c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS].frame[p];
+	}
 	return n;
 }
 
@@ -282,6 +294,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 	if (c->nweak != nweak)
 		return wrong(v, 10, first, nweak);
 	v->meta_bytes += chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
+	v->resident += chunk_frames(c);
 	return true;
 }
 
@@ -322,10 +335,10 @@ static bool check_list(struct verifier *v, u32 cache)
 			return wrong(v, 5, cache, link);
 		prev = link;
 	}
-	if (n != c->npartial || n != v->npartial[cache])
+	if (n != c->npartial || n != c->seen_partial)
 		return wrong(v, 5, cache, n);
-	if (c->nspans != v->nspans[cache])
-		return wrong(v, 10, cache, v->nspans[cache]);
+	if (c->nspans != c->seen_spans)
+		return wrong(v, 10, cache, c->seen_spans);
 	return true;
 }
 
@@ -334,9 +347,12 @@ static bool check_lists(struct verifier *v)
 	u32 i;
 
 	for (i = 0; i < GCHEAP_MAX_CACHES; i++) {
-		if (v->h->cache[i] ? i >= v->h->ncaches || !check_list(v, i) :
-		    v->nspans[i])
-			return v->f->code ? false : wrong(v, 3, i, 0);
+		if (!v->h->cache[i])
+			continue;
+		if (i >= v->h->ncaches)
+			return wrong(v, 3, i, 0);
+		if (!check_list(v, i))
+			return false;
 	}
 	return true;
 }
@@ -371,6 +387,8 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 0, v->heap_bytes);
 	if (h->n.meta_bytes != v->meta_bytes)
 		return wrong(v, 10, 1, v->meta_bytes);
+	if (h->n.resident_pages != v->resident)
+		return wrong(v, 10, 2, v->resident);
 	if (h->phase != GCHEAP_PHASE_MARK && (h->qhead || h->qtail || h->qlen))
 		return wrong(v, 9, h->qhead, h->qlen);
 	return true;
@@ -445,22 +463,21 @@ static bool check_finals(struct verifier *v)
  * gch_verify() - check the whole structure
  * @f: out: what is wrong
  *
- * In phase FINISH only when marking is drained. Return: 0, -EUCLEAN and @f, or
- * -ENOMEM.
+ * In phase FINISH only when marking is drained. Return: 0, or -EUCLEAN and @f.
  */
 int gch_verify(struct gch_heap *h, struct gch_fault *f)
 {
-	struct verifier *v = env_zalloc(sizeof(*v));
-	bool ok;
+	struct verifier v = { .h = h, .f = f };
+	u32 i;
 
 	env_assert_held(&h->lock);
-	if (!v)
-		return -ENOMEM;
-	v->h = h;
-	v->f = f;
 	memset(f, 0, sizeof(*f));
-	ok = check_chunks(v) && check_lists(v) && check_batches(v) &&
-	     check_totals(v) && check_finals(v);
-	env_free(v);
-	return ok ? 0 : -EUCLEAN;
+	for (i = 0; i < h->ncaches; i++) {
+		if (!h->cache[i])
+			continue;
+		h->cache[i]->seen_spans = 0;
+		h->cache[i]->seen_partial = 0;
+	}
+	return check_chunks(&v) && check_lists(&v) && check_batches(&v) &&
+	       check_totals(&v) && check_finals(&v) ? 0 : -EUCLEAN;
 }

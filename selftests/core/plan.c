@@ -32,4 +32,5 @@ void gct_plan_retain(void)
 	CHECK_EQ(gch_plan_retain(0, 8 << 20), 9 << 20);
 	CHECK_EQ(gch_plan_retain(1600ull << 20, 8 << 20), 100 << 20);
 	CHECK(gch_plan_retain(1ull << 40, 1ull << 40) >= 1ull << 40);
+	CHECK(gch_plan_retain(0, ~0ull) == ~0ull);
 }

@@ -210,6 +210,7 @@ void gct_verify_totals(void)
 	BREAK(&z, h->n.heap_bytes, h->n.heap_bytes + GCHEAP_SLOT_SIZE, 10);
 	BREAK(&z, h->n.heap_peak, 0, 10);
 	BREAK(&z, h->n.meta_bytes, h->n.meta_bytes - 8, 10);
+	BREAK(&z, h->n.resident_pages, h->n.resident_pages + 1, 10);
 	BREAK(&z, h->cache[z.small]->nspans, 1, 10);
 	BREAK(&z, gch_chunk(h, 0)->nweak, 0, 10);
 	/* V11 */
