@@ -423,6 +423,48 @@ TEST(stack_below_a_coroutine)
 	other_thread(in_a_coroutine);
 }
 
+/* Its stack is where memory ends: of a file, or of another heap's object. */
+static char *odd_stack;
+
+static void *in_an_odd_coroutine(void *arg)
+{
+	void *volatile place[N];
+
+	getcontext(&there);
+	there.uc_stack.ss_sp = odd_stack;
+	there.uc_stack.ss_size = 64 << 10;
+	there.uc_link = &back;
+	makecontext(&there, coroutine, 0);
+	raw_attach_stack(&h);
+	fill(place);
+	swapcontext(&back, &there);
+	empty(place);
+	raw_detach(&h);
+	return NULL;
+}
+
+TEST(coroutine_at_the_end_of_a_file)
+{
+	char path[] = "/tmp/gcheap-stack-XXXXXX";
+	int fd = mkstemp(path);
+
+	unlink(path);
+	CHECK_EQ(ftruncate(fd, 64 << 10), 0);
+	odd_stack = mmap(NULL, 68 << 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(odd_stack != MAP_FAILED);
+	other_thread(in_an_odd_coroutine);
+}
+
+TEST(coroutine_in_another_heap)
+{
+	struct raw other = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+
+	odd_stack = raw_try_large(&other, raw_cache(&other, GCHEAP_NOSCAN, 0), 64 << 10);
+	CHECK(odd_stack);
+	raw_root(&other, 0, &odd_stack, sizeof(odd_stack), NULL);
+	other_thread(in_an_odd_coroutine);
+}
+
 /* The main thread's stack has no bounds that anyone was told. */
 static void *sees_all(void *arg)
 {

@@ -214,6 +214,7 @@ TEST(protected)
 			CHECK_EQ(errno, EAGAIN);
 	CHECK(wait_event(GCHEAP_EV_ROOT_GONE, &e, 1000));
 	CHECK_EQ(e.a, id);
+	CHECK_EQ(e.c, EFAULT);
 	mprotect(gone, 4096, PROT_READ | PROT_WRITE);
 	raw_root_del(&h, id);
 	CHECK_EQ(marked(), 0);
@@ -296,6 +297,9 @@ TEST(userfaultfd)
 	CHECK(now_ns() - begin < 30000000000ull);
 	CHECK(wait_event(GCHEAP_EV_ROOT_GONE, &e, 1000));
 	CHECK_EQ(e.a, id);
+	CHECK_EQ(e.c, EAGAIN);
+	CHECK(wait_event(GCHEAP_EV_FAILED, &e, 1000));
+	CHECK(e.a == EAGAIN || e.a == EFAULT);
 	CHECK(raw_status(&h).cycles_failed > 0);
 	close(fd);		/* zeroes from now on */
 	CHECK_EQ(marked(), 0);

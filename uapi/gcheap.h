@@ -561,8 +561,9 @@ struct gcheap_verify {
 
 enum {				/* gcheap_event.type */
 	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
-	GCHEAP_EV_FAILED	= 2,	/* a: errno, b: address or thread id */
-	GCHEAP_EV_ROOT_GONE	= 3,	/* a: root id, b: address unreadable */
+	GCHEAP_EV_FAILED	= 2,	/* a: errno: a cycle's attempts have all ended */
+	GCHEAP_EV_ROOT_GONE	= 3,	/* a: root id, 0: none of the registered; b: address
+					 * unreadable, c: errno */
 	GCHEAP_EV_FINALIZERS	= 4,	/* a: ready */
 	GCHEAP_EV_LIMIT		= 5,	/* a: bytes wanted, b: limit */
 	GCHEAP_EV_BAD_FREE	= 6,	/* a: address of the last, b: how many so far */

@@ -152,6 +152,12 @@ static const struct vm_operations_struct heap_ops = {
 	.fault = heap_fault,
 };
 
+/** gch_mapping_of_a_heap() - is this the mapping of any heap's objects */
+bool gch_mapping_of_a_heap(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &heap_ops;
+}
+
 /** gch_mapping_is_heap() - is this the mapping of the heap itself */
 bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma)
 {

@@ -39,6 +39,7 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/sched/mm.h>
@@ -143,6 +144,23 @@ static void remember(struct gch_scan *s, unsigned long lo, unsigned long hi)
 	};
 }
 
+/*
+ * There is nothing where a stack goes on, and there will not be: a file ends, or an object
+ * of some heap that a coroutine runs on.
+ */
+static bool vma_ends_before(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct inode *inode;
+
+	if (gch_mapping_of_a_heap(vma))
+		return true;
+	if (!vma->vm_file)
+		return false;
+	inode = file_inode(vma->vm_file);
+	return S_ISREG(inode->i_mode) && linear_page_index(vma, addr) >=
+	       DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE);
+}
+
 /* The page at @addr cannot be read. Return: where to go on. */
 static unsigned long unreadable(struct gch_scan *s, unsigned long addr,
 				unsigned long hi)
@@ -160,7 +178,7 @@ static unsigned long unreadable(struct gch_scan *s, unsigned long addr,
 		addr = min(hi, vma->vm_start);
 	} else {
 		hi = min(hi, vma->vm_end);
-		if (s->strict || vma_usable(vma))
+		if (s->strict || (vma_usable(vma) && !vma_ends_before(vma, addr)))
 			remember(s, addr, hi);
 		addr = hi;
 	}

@@ -13,6 +13,7 @@
 
 struct gch_world;
 struct gch_tls;
+struct vm_area_struct;
 
 #define GCH_ROOTS_MAX	65536	/* registered ranges of one heap */
 
@@ -83,6 +84,10 @@ struct gch_roots {
 	u64 words;
 };
 
+/* mapping.c */
+bool gch_mapping_of_a_heap(const struct vm_area_struct *vma);
+
+/* roots.c */
 int gch_roots_module_init(void);
 
 int gch_roots_init(struct gch_roots *r, bool precise_only);
