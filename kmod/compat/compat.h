@@ -41,6 +41,10 @@
 			      FOLL_HONOR_NUMA_FAULT, page, NULL)
 #endif
 
+/* The zero page as an entry of its own kind, without a reference. */
+#define gch_insert_zeroes(vma, addr) \
+	vmf_insert_mixed(vma, addr, pfn_to_pfn_t(my_zero_pfn(addr)))
+
 /* Threads that share an address space and never run in user mode. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define GCH_PF_NO_USER	(PF_KTHREAD | PF_IO_WORKER)

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/pfn_t.h>
 #include <linux/pseudo_fs.h>
 
 #include "../gcheap.h"
@@ -165,12 +166,7 @@ bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma)
 	       vma->vm_start == g->core.base;
 }
 
-/* What a program reads where there is no metadata. */
-static struct page *empty_page(void)
-{
-	return ZERO_PAGE(0);
-}
-
+/* NULL: there is no metadata. */
 static struct page *meta_lookup(struct gch *g, u64 off)
 {
 	u64 in = off % GCHEAP_META_STRIDE;
@@ -183,12 +179,13 @@ static struct page *meta_lookup(struct gch *g, u64 off)
 		p = c->desc[in >> PAGE_SHIFT];
 	else if (c && in < GCHEAP_META_LIVE + GCH_LIVE_PAGES * PAGE_SIZE)
 		p = c->live[(in - GCHEAP_META_LIVE) >> PAGE_SHIFT];
-	return p ? virt_to_page(p) : empty_page();
+	return p ? virt_to_page(p) : NULL;
 }
 
 static vm_fault_t meta_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
+	struct page *page;
 	vm_fault_t ret;
 
 	if (foreign_fault(g, vmf))
@@ -196,9 +193,11 @@ static vm_fault_t meta_fault(struct vm_fault *vmf)
 	if (gch_pages_tables(vmf->vma, vmf->address, PAGE_SIZE))
 		return VM_FAULT_OOM;
 	env_lock(&g->core.lock);
-	ret = vmf_insert_page(vmf->vma, vmf->address,
-			      meta_lookup(g, ((u64)vmf->pgoff << PAGE_SHIFT) -
-					  GCHEAP_OFF_META));
+	page = meta_lookup(g, ((u64)vmf->pgoff << PAGE_SHIFT) - GCHEAP_OFF_META);
+	if (page)
+		ret = vmf_insert_page(vmf->vma, vmf->address, page);
+	else	/* zeroes, by an entry that is not counted: there may be any number */
+		ret = gch_insert_zeroes(vmf->vma, vmf->address);
 	env_unlock(&g->core.lock);
 	return ret;
 }
