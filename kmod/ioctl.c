@@ -802,7 +802,7 @@ static const struct gch_call calls[] = {
 	     GCHEAP_ROOT_PRECISE | GCHEAP_ROOT_TOP | GCHEAP_ROOT_FIBER, true,
 	     do_root_add),
 	CALL(GCHEAP_IOC_ROOT_DEL, gcheap_root, 0, true, do_root_del),
-	CALL(GCHEAP_IOC_TLS, gcheap_tls, 0, true, do_tls),
+	CALL(GCHEAP_IOC_TLS, gcheap_tls, GCHEAP_TLS_COUNTED, true, do_tls),
 	CALL(GCHEAP_IOC_COLLECT, gcheap_collect, GCHEAP_COLLECT_WAIT, false,
 	     do_collect),
 	CALL(GCHEAP_IOC_HOLD, gcheap_hold, 0, true, do_hold),

@@ -66,6 +66,7 @@ int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules)
 
 	arg.below = gch.tls_below;
 	arg.above = gch.tls_above;
+	arg.flags = GCHEAP_TLS_COUNTED;
 	arg.dtv_offset = GCH_DTV_OFFSET;
 	arg.dtv_stride = GCH_DTV_STRIDE;
 	arg.nmodules = modules->n;

@@ -245,6 +245,7 @@ static void describe_tls(void *object)
 	struct gcheap_tls_module m = { 0, 4 * sizeof(void *) };
 	struct gcheap_tls t = {
 		.size = sizeof(t), .above = 64, .dtv_offset = 8, .dtv_stride = 16,
+		.flags = GCHEAP_TLS_COUNTED,
 	};
 	size_t module;
 

@@ -444,12 +444,15 @@ struct gcheap_root {
  *	pointer + @dtv_offset, entries of @dtv_stride bytes by module number,
  *	first word the block's address, -1 if there is none. A vector in the heap is an
  *	object like others; where its page was never touched there are no blocks
+ * @flags: GCHEAP_TLS_COUNTED: the word @dtv_stride below the vector is the highest
+ *	module number it has room for, as glibc's is; else it is taken to be long enough
  * A later call replaces the earlier.
  */
 struct gcheap_tls_module {
 	__u32 module;
 	__u32 bytes;
 };
+#define GCHEAP_TLS_COUNTED	(1u << 0)
 struct gcheap_tls {
 	__u32 size;
 	__u32 flags;

@@ -74,6 +74,7 @@ struct gch_tls {
 	refcount_t ref;
 	u32 below, above;
 	u32 dtv_offset, dtv_stride;
+	bool counted;
 	u32 n;
 	struct rcu_head rcu;
 	struct gcheap_tls_module module[];
@@ -396,13 +397,18 @@ static void scan_stack(struct gch_scan *s, const struct gch_capture *c)
 static void scan_dtv(struct gch_scan *s, const struct gch_tls *tls,
 		     unsigned long tp)
 {
+	u64 dtv, block, last = U64_MAX;
 	unsigned long at;
-	u64 dtv, block;
 	u32 i;
 
 	if (!tls->n || !scan_word(s, tp + tls->dtv_offset, &dtv))
 		return;
+	if (tls->counted && !scan_word(s, below(dtv, tls->dtv_stride), &last))
+		return;
 	for (i = 0; i < tls->n && !s->abort; i++) {
+		/* What the thread has not seen yet has no entry in its vector. */
+		if (tls->module[i].module > last)
+			continue;
 		at = (u64)tls->module[i].module * tls->dtv_stride;
 		if (check_add_overflow(at, (unsigned long)dtv, &at) ||
 		    !scan_word(s, at, &block))
@@ -916,7 +922,7 @@ int gch_roots_del(struct gch_roots *r, u32 id)
 
 static bool tls_valid(const struct gcheap_tls *u)
 {
-	if (u->flags || u->below > TLS_MAX || u->above > TLS_MAX ||
+	if (u->flags & ~GCHEAP_TLS_COUNTED || u->below > TLS_MAX || u->above > TLS_MAX ||
 	    u->nmodules > TLS_MODULES)
 		return false;
 	if (!u->nmodules)
@@ -949,6 +955,7 @@ int gch_roots_set_tls(struct gch_roots *r, const struct gcheap_tls *u,
 	tls->above = u->above;
 	tls->dtv_offset = u->dtv_offset;
 	tls->dtv_stride = u->dtv_stride;
+	tls->counted = u->flags & GCHEAP_TLS_COUNTED;
 	tls->n = u->nmodules;
 	memcpy(tls->module, modules, flex_array_size(tls, module, tls->n));
 	tls = unrcu_pointer(xchg(&r->tls, RCU_INITIALIZER(tls)));
