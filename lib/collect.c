@@ -43,7 +43,13 @@ GCH_API int gcheap_heap_collect_start(struct gcheap *h)
 {
 	int err = gch_heap_get(&h);
 
-	return err ? err : gch_collect(h, 0);
+	if (err)
+		return err;
+	/* Once asked for, it is not put off by the hold of a dlopen() that begins. */
+	pthread_mutex_lock(&gch.dl_lock);
+	err = gch_collect(h, 0);
+	pthread_mutex_unlock(&gch.dl_lock);
+	return err;
 }
 
 GCH_API int gcheap_collect(void)

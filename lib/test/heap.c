@@ -127,6 +127,28 @@ TEST(a_heap_is_closed_that_another_thread_has_used)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
+static void *asks(void *arg)
+{
+	CHECK_EQ(gcheap_collect_start(), 0);
+	return NULL;
+}
+
+/* What a library that is being opened has in its data is no root yet. */
+TEST(no_collection_is_asked_for_during_dlopen)
+{
+	pthread_t t;
+
+	mock_use();
+	CHECK(gcheap_alloc(10));
+	pthread_mutex_lock(&gch.dl_lock);
+	CHECK_EQ(pthread_create(&t, NULL, asks, NULL), 0);
+	usleep(100000);
+	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_COLLECT), 0);
+	pthread_mutex_unlock(&gch.dl_lock);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_COLLECT), 1);
+}
+
 TEST(heaps_at_most)
 {
 	int n = 0;
