@@ -66,19 +66,22 @@ GCH_API unsigned GC_get_version(void)
 
 /* ---- collections */
 
+/* While disabled not even those asked for are made: pointers may be hidden. */
 GCH_API void GC_gcollect(void)
 {
-	gcheap_collect();
+	if (!READ_ONCE(bdw.disabled))
+		gcheap_collect();
 }
 
 GCH_API void GC_gcollect_and_unmap(void)
 {
-	gcheap_collect();
+	GC_gcollect();
 }
 
+/* @stop is asked once: then it is for the kernel to end an attempt, or not. */
 GCH_API int GC_try_to_collect(GC_stop_func stop)
 {
-	return gcheap_collect() == 0;
+	return !READ_ONCE(bdw.disabled) && !stop() && gcheap_collect() == 0;
 }
 
 GCH_API int GC_collect_a_little(void)

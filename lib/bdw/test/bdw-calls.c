@@ -185,6 +185,16 @@ TEST(realloc_and_sizes)
 	GC_FREE(p);
 }
 
+static int GC_CALLBACK go_on(void)
+{
+	return 0;
+}
+
+static int GC_CALLBACK stop_here(void)
+{
+	return 1;
+}
+
 TEST(disabled)
 {
 	GC_word before;
@@ -195,7 +205,16 @@ TEST(disabled)
 	for (int i = 0; i < 30; i++)
 		make_chain(10000);
 	CHECK_EQ(GC_get_gc_no(), before);
+	GC_gcollect();
+	GC_gcollect_and_unmap();
+	CHECK(!GC_try_to_collect(go_on));
+	CHECK_EQ(GC_get_gc_no(), before);
 	GC_enable();
+	CHECK(!GC_try_to_collect(stop_here));
+	CHECK_EQ(GC_get_gc_no(), before);
+	CHECK(GC_try_to_collect(go_on));
+	CHECK(GC_get_gc_no() > before);
+	before = GC_get_gc_no();
 	for (int i = 0; i < 30; i++)
 		make_chain(10000);
 	CHECK(GC_get_gc_no() > before);
