@@ -21,7 +21,7 @@ $(LIB_O)/obj/%.o: lib/%.c $(LIB_HEADERS)
 	$(Q)$(CC) $(LIB_CFLAGS) -c -o $@ $<
 
 $(LIB_O)/libgcheap.so.1: $(LIB_OBJ) lib/libgcheap.map
-	$(Q)$(CC) $(CFLAGS) -shared -pthread -Wl,-soname,libgcheap.so.1 -Wl,-z,defs -Wl,-Bsymbolic-functions \
+	$(Q)$(CC) $(CFLAGS) -shared -pthread -Wl,-soname,libgcheap.so.1 -Wl,-z,defs -Wl,-z,nodelete -Wl,-Bsymbolic-functions \
 		-Wl,--version-script=lib/libgcheap.map -o $@ $(LIB_OBJ)
 
 $(LIB_O)/libgcheap.so: $(LIB_O)/libgcheap.so.1
@@ -45,8 +45,8 @@ LIB_TEST_BDW    := $(patsubst lib/%.c,$(LIB_O)/test/obj/%.o,$(wildcard lib/bdw/*
 HOST_TESTS      += $(LIB_TESTS) lib/test/names
 
 .SECONDARY: $(LIB_TEST_OBJ) $(LIB_TEST_BDW)
-host-tests: $(LIB_TESTS) lib
-lib-test: $(LIB_TESTS) lib
+host-tests: $(LIB_TESTS) lib bdw
+lib-test: $(LIB_TESTS) lib bdw
 	$(Q)for t in $(LIB_TESTS) lib/test/names; do echo "# $$t"; $$t || exit; done
 
 $(LIB_O)/test/obj/%.o: lib/%.c $(LIB_HEADERS) $(wildcard lib/bdw/*.h)

@@ -13,7 +13,7 @@ $(O)/bdw/obj/%.o: lib/bdw/%.c lib/bdw/bdw.h $(LIB_HEADERS) lib/bdw/build.mk
 	$(Q)$(CC) $(LIB_CFLAGS) -c -o $@ $<
 
 $(O)/bdw/libgc.so.1: $(BDW_OBJ) $(LIB_OBJ) lib/bdw/libgc.map
-	$(Q)$(CC) $(CFLAGS) -shared -pthread -Wl,-soname,libgc.so.1 -Wl,-z,defs \
+	$(Q)$(CC) $(CFLAGS) -shared -pthread -Wl,-soname,libgc.so.1 -Wl,-z,defs -Wl,-z,nodelete \
 		-Wl,-Bsymbolic-functions -Wl,--version-script=lib/bdw/libgc.map \
 		-o $@ $(BDW_OBJ) $(LIB_OBJ)
 
