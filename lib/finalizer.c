@@ -145,25 +145,44 @@ static int gch_run_all(struct gcheap *h)
 	return n;
 }
 
-/* Some thread may be at it, this one included: leave it to that. */
-void gch_finalizers_due(struct gcheap *h)
+/*
+ * Some thread may be at it, this one included: leave it to that. Nor is it cancelled in
+ * the midst: allocating is no place where that is expected, and the lock would stay.
+ */
+static bool gch_run_begin(int *cancel)
 {
 	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
+		return false;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
+	return true;
+}
+
+static void gch_run_end(int cancel)
+{
+	pthread_mutex_unlock(&gch.run_lock);
+	pthread_setcancelstate(cancel, NULL);
+}
+
+void gch_finalizers_due(struct gcheap *h)
+{
+	int cancel;
+
+	if (!gch_run_begin(&cancel))
 		return;
 	gch_run_all(h);
-	pthread_mutex_unlock(&gch.run_lock);
+	gch_run_end(cancel);
 }
 
 GCH_API int gcheap_finalizers_run(void)
 {
-	int n = 0;
+	int n = 0, cancel;
 
-	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
+	if (!gch_run_begin(&cancel))
 		return 0;
 	for (int i = 0; i < GCH_HEAPS; i++)
 		if (gch.heap[i])
 			n += gch_run_all(gch.heap[i]);
-	pthread_mutex_unlock(&gch.run_lock);
+	gch_run_end(cancel);
 	return n;
 }
 

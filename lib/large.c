@@ -5,10 +5,10 @@
 static int gch_large_call(struct gcheap_cache *c, size_t size, uint64_t *addr)
 {
 	GCH_ARG(gcheap_large, arg);
-	struct gch_local *l = gch_local(c->heap);
+	struct gch_local *l;
 	int err;
 
-	if (!l)
+	if (!gch_local(c->heap))
 		return -errno;
 	/* Nor does a size that wraps around fit into any heap. */
 	if (size > c->heap->backend.size)
@@ -18,6 +18,10 @@ static int gch_large_call(struct gcheap_cache *c, size_t size, uint64_t *addr)
 		return err;
 	/* Not afterwards: finalizers may collect, and the object is no root's yet. */
 	gch_kernel_visited(c->heap);
+	/* A finalizer may have detached the thread. */
+	l = gch_local(c->heap);
+	if (!l)
+		return -errno;
 	arg.thread = l->id;
 	arg.cache = c->id;
 	arg.bytes = size + c->slack;

@@ -79,10 +79,15 @@ GCH_API int gcheap_stats(struct gcheap_stats *stats)
 
 /* ---- a line for each cycle */
 
+/* Without being cancelled in a call that allocates. */
 static void gch_print(int fd, const char *text, int length)
 {
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (length > 0 && write(fd, text, length < GCH_LINE ? length : GCH_LINE - 1) < 0)
-		return;
+		length = 0;
+	pthread_setcancelstate(cancel, NULL);
 }
 
 static int gch_trace_text(char *text, const struct gcheap *h, const struct gcheap_status *s)

@@ -245,6 +245,61 @@ TEST(finalizers_run_where_objects_are_allocated)
 	CHECK_EQ(finalized, 200);
 }
 
+static void finalize_and_detach(void *object, void *data)
+{
+	CHECK_EQ(gcheap_thread_detach(), 0);
+	finalized++;
+}
+
+TEST(a_finalizer_detaches_the_thread)
+{
+	for (int size = 100; size <= 100000; size += 99900) {
+		void *p;
+
+		mock_use();
+		p = gcheap_alloc(10);
+		CHECK_EQ(gcheap_finalizer_set(p, finalize_and_detach, NULL), 0);
+		CHECK(mock_finalize(p));
+		finalized = 0;
+		for (int i = 0; i < 1000 && !finalized; i++)
+			CHECK(gcheap_alloc(size));
+		CHECK_EQ(finalized, 1);
+	}
+}
+
+static void finalize_to_be_cancelled(void *object, void *data)
+{
+	pthread_testcancel();
+	finalized++;
+}
+
+static void *cancelled(void *arg)
+{
+	pthread_cancel(pthread_self());
+	CHECK_EQ(gcheap_finalizers_run(), 1);
+	pthread_testcancel();
+	return NULL;
+}
+
+TEST(no_thread_is_cancelled_in_a_finalizer)
+{
+	void *result, *p;
+	pthread_t t;
+
+	mock_use();
+	p = gcheap_alloc(10);
+	CHECK_EQ(gcheap_finalizer_set(p, finalize_to_be_cancelled, NULL), 0);
+	CHECK(mock_finalize(p));
+	CHECK_EQ(pthread_create(&t, NULL, cancelled, NULL), 0);
+	CHECK_EQ(pthread_join(t, &result), 0);
+	CHECK(result == PTHREAD_CANCELED);
+	CHECK_EQ(finalized, 1);
+	p = gcheap_alloc(10);
+	CHECK_EQ(gcheap_finalizer_set(p, finalize, NULL), 0);
+	CHECK(mock_finalize(p));
+	CHECK_EQ(gcheap_finalizers_run(), 1);
+}
+
 TEST(finalizers_on_demand)
 {
 	void *p;
