@@ -83,6 +83,14 @@ static int gch_finalizer_set(struct gcheap *h, void *object, struct gch_final wa
 	return err;
 }
 
+/* The object is being freed. */
+void gch_finalizer_forget(struct gcheap *h, void *object)
+{
+	struct gch_final was;
+
+	gch_finalizer_set(h, object, (struct gch_final){ 0 }, &was);
+}
+
 GCH_API int gcheap_finalizer_swap(void *object, gcheap_finalizer_fn fn, void *data,
 				  gcheap_finalizer_fn *old_fn, void **old_data)
 {

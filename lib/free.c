@@ -27,6 +27,9 @@ int gch_free_object(const struct gch_object *o)
 {
 	struct gch_local *l = gch_local(o->heap);
 
+	/* The kernel would forget the finalizer without our hearing of it. */
+	if (l && READ_ONCE(o->heap->backend.status->finalizers))
+		gch_finalizer_forget(o->heap, (void *)o->base);
 	return l ? gch_push_free(l, o->base) : -errno;
 }
 

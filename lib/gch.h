@@ -332,6 +332,7 @@ int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
 			  const struct timespec *until);
 int gch_pthread_detach(pthread_t id);
 void gch_pthread_exit(void *result) __attribute__((noreturn));
+void gch_finalizer_forget(struct gcheap *h, void *object);
 void gch_finalizers_due(struct gcheap *h);
 void gch_trace(struct gcheap *h);
 

@@ -62,6 +62,9 @@ static void gch_forked(void)
 			continue;
 		h->dead = true;
 		h->backend.ops->forget(&h->backend);
+		/* A heap of the child's own may come to lie there. */
+		h->backend.base = 0;
+		h->backend.size = 0;
 	}
 	if (gch.ready)
 		gch.error = -ENXIO;
@@ -198,8 +201,10 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 	gch_no_cursors(h);
 	h->flags = o->flags;
 	err = gch_backend_open(h, o);
-	if (err)
+	if (err) {
+		h->backend = (struct gch_backend){ .fd = -1 };
 		return err;
+	}
 	err = gch_list(h);
 	if (err)
 		goto close;

@@ -415,6 +415,8 @@ static int in_child(void *p)
 		return 2;
 	if (gcheap_free(p) == 0 || gcheap_base(p) || gcheap_size(p))
 		return 3;
+	if (gcheap_heap_of(p))
+		return 6;
 	if (gcheap_collect() != -ENXIO || gcheap_thread_flush() != -ENXIO)
 		return 4;
 	if (gcheap_init() != -ENXIO || gcheap_default())

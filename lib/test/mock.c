@@ -315,10 +315,13 @@ static int mock_finalizer(struct mock_heap *m, struct gcheap_finalizer *a)
 		if (!a->old)
 			return -ENOENT;
 		*f = m->final[--m->nfinals];
+		mock_status(m)->finalizers--;
 		return 0;
 	}
-	if (!a->old)
+	if (!a->old) {
 		m->nfinals++;
+		mock_status(m)->finalizers++;
+	}
 	*f = (struct mock_final){ .addr = a->addr, .cookie = a->cookie };
 	return 0;
 }
@@ -336,6 +339,7 @@ static int mock_finalizers(struct mock_heap *m, struct gcheap_finalizers *a)
 		items[a->got++] = (struct gcheap_ready){ m->final[i].addr, m->final[i].cookie };
 		m->final[i] = m->final[--m->nfinals];
 		mock_status(m)->finalizers_ready--;
+		mock_status(m)->finalizers--;
 	}
 	return 0;
 }

@@ -245,6 +245,26 @@ TEST(finalizers_run_where_objects_are_allocated)
 	CHECK_EQ(finalized, 200);
 }
 
+/* Records and what they refer to are roots: a place that is not used again is a leak. */
+TEST(freed_objects_leave_no_finalizers_behind)
+{
+	char *top = NULL, *p;
+
+	mock_use();
+	for (int i = 0; i < 1000; i++) {
+		p = gcheap_alloc(10);
+		CHECK_EQ(gcheap_finalizer_set(p, finalize, p), 0);
+		if (i % 2)
+			CHECK_EQ(gcheap_free(p), 0);
+		else
+			CHECK_EQ(gcheap_free(gcheap_realloc(p, 1000)), 0);
+		if (!i)
+			top = gch.finalizers.top;
+	}
+	CHECK(gch.finalizers.top == top);
+	CHECK_EQ(finalized, 0);
+}
+
 static void finalize_and_detach(void *object, void *data)
 {
 	CHECK_EQ(gcheap_thread_detach(), 0);
