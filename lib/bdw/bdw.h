@@ -2,8 +2,8 @@
 /*
  * libgc.so.1: the calls of bdwgc 8.2 on a gcheap heap. Prototypes come from the
  * header of the collector that it stands in for, so that the ABI is the same by
- * construction. What is not here yet is not defined, and a program that needs it
- * does not start.
+ * construction. What is not here yet is not defined: a program that needs it does not
+ * start, or ends at its first call of it.
  */
 #ifndef BDW_H
 #define BDW_H

@@ -18,7 +18,8 @@
  * Every function may be called by any thread at any time, except where it says
  * otherwise and except from signal handlers: nothing here is
  * async-signal-safe. A child after fork() does not have its parent's heaps:
- * calls give ENXIO there, and touching an object is a SIGSEGV. exec is fine.
+ * calls give ENXIO there, those that take an object EINVAL, and touching one is a
+ * SIGSEGV. exec is fine.
  *
  * errno in every call that reaches the kernel:
  *   ENOENT EACCES	no /dev/gcheap, or no right to it
@@ -180,7 +181,8 @@ void *gcheap_realloc(void *ptr, size_t size);
 /**
  * gcheap_free - give an object back now instead of when nothing refers to it
  * Never needed. Its room is used again from the next time the thread asks the
- * kernel for room. NULL: nothing. -EINVAL: not the start of an object.
+ * kernel for room. NULL: nothing. Its finalizer is taken off. -EINVAL: not the start
+ * of an object; what has been freed before may be refused later only, by the kernel.
  */
 int gcheap_free(void *ptr);
 
@@ -232,7 +234,7 @@ struct gcheap_layout {
 
 /**
  * gcheap_cache_create - a source of objects of one size and layout
- * @size: 1 to 32768 bytes, rounded up to 16; 0: every object has a size and
+ * @size: 1 to 32768 bytes, rounded up to 16 (without layout and EXACT: 32767); 0: every object has a size and
  *	pages of its own (gcheap_cache_alloc_bytes())
  * @layout: NULL: every word may be a pointer
  * Without EXACT a cache with a layout also keeps an object for an address one
