@@ -43,7 +43,7 @@
 
 /* The zero page as an entry of its own kind, without a reference. */
 #define gch_insert_zeroes(vma, addr) \
-	vmf_insert_mixed(vma, addr, pfn_to_pfn_t(my_zero_pfn(addr)))
+	vmf_insert_mixed(vma, addr, pfn_to_pfn_t(my_zero_pfn(0)))
 
 /* Threads that share an address space and never run in user mode. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)

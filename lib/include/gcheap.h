@@ -234,8 +234,8 @@ struct gcheap_layout {
 
 /**
  * gcheap_cache_create - a source of objects of one size and layout
- * @size: 1 to 32768 bytes, rounded up to 16 (without layout and EXACT: 32767); 0: every object has a size and
- *	pages of its own (gcheap_cache_alloc_bytes())
+ * @size: 1 to 32768 bytes, rounded up to 16 (without layout and EXACT: 32767); 0:
+ *	every object has a size and pages of its own (gcheap_cache_alloc_bytes())
  * @layout: NULL: every word may be a pointer
  * Without EXACT a cache with a layout also keeps an object for an address one
  * past its end in an ambiguous place, and one without a layout has cells larger
