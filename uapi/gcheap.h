@@ -233,6 +233,7 @@ enum {
 	GCHEAP_PHASE_MARK	= 3,
 	GCHEAP_PHASE_FINISH	= 4,	/* weak fields, finalizers */
 	GCHEAP_PHASE_SWEEP	= 5,
+	GCHEAP_PHASE_TRACE	= 6,	/* marking, threads run; between CLEAR and STOP */
 };
 
 #define GCHEAP_IOC_TYPE		0xB8

@@ -11,6 +11,16 @@
  *   gch_cycle_sweep()	release the world; gch_sweep_some() while it says so
  *   gch_cycle_end()
  *
+ * With marking while the program runs, after gch_cycle_clear():
+ *
+ *   gch_cycle_trace()	pages written from before that call on are told of by
+ *			gch_dirty_set(); what is handed out is black from here
+ *   gch_dirty_scan(), gch_mark_drain()		program running, lock held
+ *   gch_cycle_stop(), gch_cycle_mark() and so on as above, with what is dirty
+ *			scanned by gch_dirty_scan() too
+ *   gch_cycle_resume()	instead of gch_cycle_finish(): the pause has to end, marking
+ *			goes on with what there is
+ *
  * or gch_cycle_abandon() instead of one of the last four, when the world cannot be
  * stopped or a root not be read: nothing is freed then. Lock held in each.
  */
@@ -26,10 +36,26 @@ void gch_cycle_stop(struct gch_heap *h)
 	gch_phase_set(h, GCHEAP_PHASE_STOP);
 }
 
+void gch_cycle_trace(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_TRACE);
+	gch_mark_begin(h);
+	gch_thread_last_roots(h);
+	h->black = true;
+}
+
+void gch_cycle_resume(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_TRACE);
+}
+
 void gch_cycle_mark(struct gch_heap *h)
 {
 	gch_phase_set(h, GCHEAP_PHASE_MARK);
-	gch_mark_begin(h);
+	if (h->black)
+		gch_mark_own_roots(h);
+	else
+		gch_mark_begin(h);
 }
 
 /*
@@ -66,5 +92,10 @@ void gch_cycle_end(struct gch_heap *h)
 void gch_cycle_abandon(struct gch_heap *h)
 {
 	gch_mark_drop(h);
+	gch_dirty_forget(h);
+	if (h->black) {
+		h->black = false;
+		gch_span_drop_empty(h);
+	}
 	gch_phase_set(h, GCHEAP_PHASE_IDLE);
 }

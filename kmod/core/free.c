@@ -2,6 +2,17 @@
 /* Early free: the program says that an object is dead. */
 #include "heap.h"
 
+/* What is free is not marked (V9). */
+static void unmark(const struct gch_ref *r)
+{
+	u64 bit = 1ull << (r->cell % 64);
+	u32 w = r->cell / 64;
+
+	r->s->bits[w] &= ~bit;
+	if (!(r->d->flags & GCHEAP_SPANF_NOSCAN))
+		r->s->bits[gch_bit_words(r->d->ncells) + w] &= ~bit;
+}
+
 /*
  * The release pairs with the acquire by which a thread reads the live bits of a
  * span that it owns: it may hand the cell out at once, and what the thread that
@@ -14,6 +25,8 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 	if (gch_span_owned(r->d) && r->cell >= gch_slot(h, r->id)->commit)
 		gch_span_reopened(h, r->d, 1);
 	env_store_release(live, *live & ~(1ull << (r->cell % 64)));
+	if (h->black)
+		unmark(r);
 	if (gch_span_owned(r->d))
 		return;
 	if (r->d->state == GCHEAP_SPAN_FULL) {
@@ -21,19 +34,25 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 		gch_span_list(h, r->id);
 	}
 	r->d->nlive--;
-	if (!r->d->nlive) {
+	if (!r->d->nlive && !gch_span_may_be_empty(h, r->d)) {
 		gch_span_unlist(h, r->id);
 		gch_span_free(h, r->id);
 	}
 }
 
-static void free_large(struct gch_heap *h, u32 id)
+static void free_large(struct gch_heap *h, const struct gch_ref *r)
 {
-	struct gch_thread *maker = h->thread[gch_slot(h, id)->owner];
+	struct gch_thread *maker = h->thread[r->s->owner];
 
-	if (maker && maker->pending == id + 1)
+	if (maker && maker->pending == r->id + 1)
 		maker->pending = 0;
-	gch_span_free(h, id);
+	if (!gch_span_may_be_empty(h, r->d)) {
+		gch_span_free(h, r->id);
+		return;
+	}
+	gch_live(h, r->id)[0] = 0;
+	r->d->nlive = 0;
+	unmark(r);
 }
 
 /**
@@ -76,7 +95,7 @@ bool gch_free_early(struct gch_heap *h, u64 addr)
 	h->n.freed_early++;
 	gch_final_clear(h, addr, &old);
 	if (r.d->state == GCHEAP_SPAN_LARGE)
-		free_large(h, r.id);
+		free_large(h, &r);
 	else
 		free_cell(h, &r);
 	return true;
@@ -89,9 +108,13 @@ bool gch_free_early(struct gch_heap *h, u64 addr)
  */
 void gch_free_unused(struct gch_heap *h, u32 number, u32 id)
 {
+	struct gch_ref r;
+
 	env_assert_held(&h->lock);
-	if (h->thread[number]->pending == id + 1)
-		free_large(h, id);
+	if (h->thread[number]->pending == id + 1) {
+		gch_ref_at(h, (u64)id << GCHEAP_SLOT_SHIFT, &r);
+		free_large(h, &r);
+	}
 }
 
 /**

@@ -21,16 +21,21 @@
  * struct gch_slot - kernel-only descriptor of a slot
  * @frame: page frames that back its two pages, 0: none
  * @bits: the span's mark bits, then as many words of scanned bits: gch_span_bits()
+ * @elems: in the second slot of a large typed object: elements scanned in this
+ *	cycle, whatever its length word says by now
  * @qnext: mark queue: 0 not queued, else 1 + next span, GCH_QEND at its end;
  *	GCH_QBUSY while it is being scanned
  * @lnext, @lprev: list of its cache, 1 + id, 0: none
  * @commit: owned spans: cells below are accounted in the live bits (R14)
  * @owner: owned spans: number of the thread; large ones: of the one that made it
- * All but @frame hold in a span's first slot only.
+ * All but @frame and @elems hold in a span's first slot only.
  */
 struct gch_slot {
 	u32 frame[GCH_SLOT_PAGES];
-	u64 *bits;
+	union {
+		u64 *bits;
+		u64 elems;
+	};
 	u32 qnext;
 	u32 lnext;
 	union {
@@ -50,6 +55,7 @@ struct gch_slot {
  * @used: slots that are in spans, a bit each
  * @nused: their number
  * @nweak: spans with weak fields
+ * @dirty: pages to be looked at again by the marker, a bit each
  */
 struct gch_chunk {
 	struct gcheap_span *desc[GCH_DESC_PAGES];
@@ -57,6 +63,7 @@ struct gch_chunk {
 	u64 *live[GCH_LIVE_PAGES];
 	u64 *bits[GCH_MARK_PAGES];
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
+	u64 dirty[GCH_CHUNK_PAGES / 64];
 	u32 nused;
 	u32 nweak;
 };
@@ -148,6 +155,8 @@ struct gch_counts {
 	u64 meta_bytes;
 	u64 alloc_bytes, alloc_large_bytes;
 	u64 alloc_since;		/* since the last complete marking */
+	u64 black_bytes;		/* handed out while marking, in this cycle */
+	u64 pages_rescanned;
 	u64 marked_objects, marked_bytes;	/* being counted by the marker */
 	u64 marked_objects_last, marked_bytes_last;
 	u64 live_objects, live_bytes;	/* being counted by the sweep */
@@ -217,11 +226,14 @@ struct gch_heap {
 	struct gch_params param;
 
 	u32 phase;			/* written by phase.c only */
+	bool black;			/* what is handed out is marked: since TRACE began */
 	bool colour;			/* spans of the other one await the sweep */
 	u32 sweep_at;			/* next slot to sweep */
 
 	u32 qhead, qtail;		/* mark queue, 1 + id */
 	u64 qlen;
+	u64 ndirty;			/* dirty pages */
+	u32 dirty_at;			/* none in chunks below */
 
 	struct gch_cache *cache[GCHEAP_MAX_CACHES];
 	u32 ncaches;			/* highest number + 1 */
@@ -268,6 +280,7 @@ void gch_span_list(struct gch_heap *h, u32 id);
 void gch_span_unlist(struct gch_heap *h, u32 id);
 void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor);
 void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor);
+void gch_span_drop_empty(struct gch_heap *h);
 
 /* thread.c */
 int gch_thread_attach(struct gch_heap *h, u32 *number);
@@ -278,8 +291,10 @@ void gch_thread_retire_all(struct gch_heap *h, u32 number);
 void gch_thread_retire(struct gch_heap *h, u32 number, u32 cache);
 void gch_thread_commit_all(struct gch_heap *h);
 void gch_thread_roots(struct gch_heap *h);
+void gch_thread_last_roots(struct gch_heap *h);
 u32 gch_thread_cursor(struct gch_heap *h, u32 id);
 bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r);
+u32 gch_thread_reach(struct gch_heap *h, u32 id);
 void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r);
 void gch_thread_free(struct gch_heap *h, u32 number);
 
@@ -296,7 +311,16 @@ void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n);
 void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n);
 bool gch_mark_drain(struct gch_heap *h, u32 spans);
 void gch_mark_begin(struct gch_heap *h);
+void gch_mark_own_roots(struct gch_heap *h);
 void gch_mark_drop(struct gch_heap *h);
+
+/* dirty.c */
+bool gch_dirty_set(struct gch_heap *h, u64 page);
+bool gch_dirty_scan(struct gch_heap *h, u32 pages);
+void gch_dirty_forget(struct gch_heap *h);
+
+/* rescan.c */
+void gch_scan_page(struct gch_heap *h, u64 page);
 
 /* scan.c */
 u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off,
@@ -322,6 +346,8 @@ void gch_sweep_end(struct gch_heap *h);
 
 /* cycle.c */
 void gch_cycle_clear(struct gch_heap *h);
+void gch_cycle_trace(struct gch_heap *h);
+void gch_cycle_resume(struct gch_heap *h);
 void gch_cycle_stop(struct gch_heap *h);
 void gch_cycle_mark(struct gch_heap *h);
 void gch_cycle_finish(struct gch_heap *h);
@@ -453,6 +479,16 @@ static inline bool gch_span_unswept(const struct gch_heap *h,
 				    const struct gcheap_span *d)
 {
 	return !!(d->flags & GCHEAP_SPANF_COLOUR) != h->colour;
+}
+
+/*
+ * A span that has lost its last cell while marking is under way stays until the sweep,
+ * or the end of the attempt: it may be on the mark queue.
+ */
+static inline bool gch_span_may_be_empty(const struct gch_heap *h,
+					 const struct gcheap_span *d)
+{
+	return h->black || gch_span_unswept(h, d);
 }
 
 /* Cells of an owned span became free where its thread may still hand them out. */

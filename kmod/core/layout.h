@@ -15,6 +15,8 @@
 #define GCH_PAGE_SIZE		(1u << GCH_PAGE_SHIFT)
 #define GCH_SLOT_PAGES		(GCHEAP_SLOT_SIZE >> GCH_PAGE_SHIFT)
 
+#define GCH_CHUNK_PAGES		(GCHEAP_CHUNK_SLOTS * GCH_SLOT_PAGES)
+
 #define GCH_NO_RUN		0xffffffffu
 
 /* Slots of a chunk whose descriptors share a metadata page, and bits. */

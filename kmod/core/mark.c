@@ -185,6 +185,15 @@ void gch_mark_drop(struct gch_heap *h)
 		queue_pop(h);
 }
 
+static void clear_span(struct gch_heap *h, u32 id, const struct gcheap_span *d)
+{
+	u64 *elems = gch_large_elems(h, id, d);
+
+	gch_words_zero(gch_slot(h, id)->bits, gch_span_bits(d));
+	if (elems)
+		*elems = 0;
+}
+
 /**
  * gch_mark_clear() - clear mark and scanned bits
  * @at: slot to go on at, 0 at first
@@ -202,23 +211,35 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots)
 		struct gcheap_span *d = gch_span_at(h, *at, &first);
 
 		if (d && first == *at)
-			gch_words_zero(gch_slot(h, first)->bits, gch_span_bits(d));
+			clear_span(h, first, d);
 		*at += d ? d->nslots - (*at - first) : 1;
 	}
 	return *at < h->top;
 }
 
 /**
- * gch_mark_begin() - the world is stopped: start of the marking
+ * gch_mark_begin() - start of the marking
  *
- * Lock held. Notes cursors (R14). Roots are objects whose finalizers the program
- * has not fetched, and what threads were just given or are giving back.
+ * Lock held; the threads may run. Counts anew.
  */
 void gch_mark_begin(struct gch_heap *h)
 {
 	env_assert_held(&h->lock);
 	h->n.marked_objects = 0;
 	h->n.marked_bytes = 0;
+	h->n.black_bytes = 0;
+	gch_mark_own_roots(h);
+}
+
+/**
+ * gch_mark_own_roots() - note cursors (R14) and mark from what the heap itself knows
+ *
+ * Lock held. Roots are objects whose finalizers the program has not fetched, and
+ * what threads were just given or are giving back.
+ */
+void gch_mark_own_roots(struct gch_heap *h)
+{
+	env_assert_held(&h->lock);
 	gch_thread_commit_all(h);
 	gch_final_roots(h);
 	gch_thread_roots(h);

@@ -80,6 +80,9 @@ void gch_mark_count(struct gch_heap *h, const struct gcheap_span *d, u32 cells);
 
 /* scan.c */
 void gch_scan_span(struct gch_heap *h, u32 id);
+void gch_scan_init(struct marker *m, const struct gch_ref *r);
+void gch_scan_grown(struct marker *m, u64 off, u64 bytes);
+u64 *gch_large_elems(struct gch_heap *h, u32 id, const struct gcheap_span *d);
 
 /* Mark the cell that an offset lies in, which is one of the view's. */
 static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off,

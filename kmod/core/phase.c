@@ -9,8 +9,11 @@ static bool may_follow(u32 from, u32 to)
 		return from != GCHEAP_PHASE_IDLE;
 	case GCHEAP_PHASE_CLEAR:
 		return from == GCHEAP_PHASE_IDLE;
+	case GCHEAP_PHASE_TRACE:	/* or a pause ended without an end */
+		return from == GCHEAP_PHASE_CLEAR || from == GCHEAP_PHASE_STOP ||
+			from == GCHEAP_PHASE_MARK;
 	case GCHEAP_PHASE_STOP:
-		return from == GCHEAP_PHASE_CLEAR;
+		return from == GCHEAP_PHASE_CLEAR || from == GCHEAP_PHASE_TRACE;
 	case GCHEAP_PHASE_MARK:
 		return from == GCHEAP_PHASE_STOP;
 	case GCHEAP_PHASE_FINISH:

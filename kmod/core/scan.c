@@ -86,20 +86,56 @@ u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off
 	return p ? min(n, READ_ONCE(*p)) : 0;
 }
 
-static void scan_typed(struct marker *m, u64 off, u64 bytes)
+/* Elements [i, n) of the array in a typed cell. */
+static void scan_elems(struct marker *m, u64 off, u64 i, u64 n)
 {
 	const struct gch_cache *c = m->scan.c;
-	u64 n, i;
 
-	scan_map(m, &c->fixed, off);
-	n = gch_typed_elems(m->h, c, off, bytes);
-	off += 8 * (u64)c->fixed.words;
-	for (i = 0; i < n && c->elem.ptr; i++) {
+	off += 8 * (u64)c->fixed.words + 8 * (u64)c->elem.words * i;
+	for (; i < n && c->elem.ptr; i++) {
 		scan_map(m, &c->elem, off);
 		off += 8 * (u64)c->elem.words;
 		if (i % 4096 == 4095)
 			env_yield();
 	}
+}
+
+/**
+ * gch_large_elems() - where it is kept how many elements of a large array were scanned
+ *
+ * Return: NULL for other objects, and if it has no second slot to keep it in.
+ */
+u64 *gch_large_elems(struct gch_heap *h, u32 id, const struct gcheap_span *d)
+{
+	return d->state == GCHEAP_SPAN_LARGE && d->nslots > 1 ?
+		&gch_slot(h, id + 1)->elems : NULL;
+}
+
+static void scan_typed(struct marker *m, u64 off, u64 bytes)
+{
+	u64 *elems = gch_large_elems(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT, m->own.d);
+	u64 n = gch_typed_elems(m->h, m->scan.c, off, bytes);
+
+	scan_map(m, &m->scan.c->fixed, off);
+	scan_elems(m, off, 0, n);
+	if (elems)
+		*elems = n;
+}
+
+/**
+ * gch_scan_grown() - the length word of an array was written: scan what is new
+ * @off, @bytes: the cell
+ *
+ * Elements of a large one once a cycle at most, however often its length changes.
+ */
+void gch_scan_grown(struct marker *m, u64 off, u64 bytes)
+{
+	u64 *elems = gch_large_elems(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT, m->own.d);
+	u64 n = gch_typed_elems(m->h, m->scan.c, off, bytes);
+
+	scan_elems(m, off, elems ? *elems : 0, n);
+	if (elems)
+		*elems = max(*elems, n);
 }
 
 static bool is_simple(const struct gch_cache *c)
@@ -108,12 +144,14 @@ static bool is_simple(const struct gch_cache *c)
 	       (c->fixed.words <= 64 && !c->elem.ptr);
 }
 
-static void scan_init(struct marker *m)
+/* The span that a marker is to scan. */
+void gch_scan_init(struct marker *m, const struct gch_ref *r)
 {
-	const struct gcheap_span *d = m->own.d;
+	const struct gcheap_span *d = r->d;
 	struct scan *t = &m->scan;
 	u32 p;
 
+	gch_view_init(&m->own, m, r);
 	t->c = m->h->cache[d->cache];
 	t->bytes = d->cell_granules * GCHEAP_GRANULE;
 	t->nwords = gch_bit_words(d->ncells);
@@ -254,8 +292,7 @@ void gch_scan_span(struct gch_heap *h, u32 id)
 	u32 before;
 
 	gch_marker_init(&m, h);
-	gch_view_init(&m.own, &m, &r);
-	scan_init(&m);
+	gch_scan_init(&m, &r);
 	before = scanned_cells(&m.scan);
 	r.s->qnext = GCH_QBUSY;
 	if (m.scan.c->layout == GCHEAP_TYPED)

@@ -115,6 +115,8 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	s->commit = 0;
 	s->owner = 0;
 	gch_words_zero(gch_live(h, id), gch_bit_words(ncells));
+	if (nslots > 1)
+		gch_slot(h, id + 1)->elems = 0;
 	for (i = 0; i < nslots; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
 	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak += c->weak;
@@ -211,6 +213,29 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
 	return 0;
 }
 
+/*
+ * Free cells of [lo, hi) that have been handed out while marking is under way. What
+ * they hold was written since, so that it is on dirty pages: they count as scanned,
+ * unless they are on the queue for a scan.
+ */
+static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
+{
+	const struct gcheap_span *d = gch_desc(h, id);
+	u64 *mark = gch_slot(h, id)->bits;
+	const u64 *live = gch_live(h, id);
+	u32 words = gch_bit_words(d->ncells), w;
+
+	for (w = lo / 64; w < gch_bit_words(hi); w++) {
+		u64 cells = ~live[w] & ~mark[w] & gch_word_mask(w, lo, hi);
+
+		mark[w] |= cells;
+		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
+			mark[words + w] |= cells;
+		h->n.black_bytes += (u64)env_weight64(cells) * d->cell_granules *
+			GCHEAP_GRANULE;
+	}
+}
+
 /**
  * gch_span_large() - a span of one object
  * @cache: cache in use, a large one
@@ -237,8 +262,10 @@ int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 	d->bytes = bytes;
 	d->cell_granules = (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
 	d->nlive = 1;
-	gch_live(h, *id)[0] = 1;
 	d->state = GCHEAP_SPAN_LARGE;
+	if (h->black)
+		mark_black(h, *id, 0, 1);
+	gch_live(h, *id)[0] = 1;
 	h->n.alloc_bytes += bytes;
 	h->n.alloc_large_bytes += bytes;
 	h->n.alloc_since += bytes;
@@ -264,7 +291,7 @@ static u32 live_from(const struct gch_heap *h, u32 id, u32 cell)
  *	point would be dead to that sweep
  * @cursor: cells below it are allocated; the program's word, checked here
  *
- * Sets their live bits. The commit point never moves back, whatever the
+ * Sets their live bits, and while marking is under way their mark bits. The commit point never moves back, whatever the
  * program writes. The thread looks only at bits from its cursor on, so it does
  * not see them change.
  */
@@ -281,12 +308,49 @@ void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 	cursor = min_t(u32, cursor, d->ncells);
 	if (cursor <= s->commit)
 		return;
+	if (h->black)
+		mark_black(h, id, s->commit, cursor);
 	first = ~0ull << s->commit % 64;
 	for (w = s->commit / 64; w < cursor / 64; w++, first = ~0ull)
 		WRITE_ONCE(live[w], live[w] | first);
 	if (cursor % 64)
 		WRITE_ONCE(live[w], live[w] | (first & ~(~0ull << cursor % 64)));
 	s->commit = cursor;
+}
+
+/* A word may have led to a cell that turns out not to have been handed out (V9). */
+static void unmark_free(struct gch_heap *h, u32 id)
+{
+	const struct gcheap_span *d = gch_desc(h, id);
+	u64 *mark = gch_slot(h, id)->bits;
+	const u64 *live = gch_live(h, id);
+	u32 words = gch_bit_words(d->ncells), w;
+
+	for (w = 0; w < words; w++) {
+		mark[w] &= live[w];
+		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
+			mark[words + w] &= live[w];
+	}
+}
+
+/**
+ * gch_span_drop_empty() - free the spans that have emptied while marking was under way
+ */
+void gch_span_drop_empty(struct gch_heap *h)
+{
+	u32 id = 0, first, n;
+
+	env_assert_held(&h->lock);
+	for (; id < h->top; id += n) {
+		struct gcheap_span *d = gch_span_at(h, id, &first);
+
+		n = d ? d->nslots - (id - first) : 1;
+		if (!d || gch_span_owned(d) || d->nlive)
+			continue;
+		if (d->state == GCHEAP_SPAN_PARTIAL)
+			gch_span_unlist(h, first);
+		gch_span_free(h, first);
+	}
 }
 
 /**
@@ -310,7 +374,9 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	h->n.alloc_since -= min(unused, h->n.alloc_since);
 	gch_slot(h, id)->owner = 0;
 	gch_slot(h, id)->commit = 0;
-	if (!d->nlive) {
+	if (h->black)
+		unmark_free(h, id);
+	if (!d->nlive && !h->black) {
 		gch_span_free(h, id);
 	} else if (d->nlive < d->ncells) {
 		d->state = GCHEAP_SPAN_PARTIAL;

@@ -218,6 +218,16 @@ u32 gch_thread_cursor(struct gch_heap *h, u32 id)
 			     h->ops->tcb_pos(h, owner, cache));
 }
 
+/* Where an owned span's thread stands in it, by the program's word. */
+static u32 exact_cursor(struct gch_heap *h, u32 id)
+{
+	u32 owner = gch_slot(h, id)->owner, cache = gch_desc(h, id)->cache;
+	const struct gch_batch *b = h->thread[owner]->batch[cache];
+
+	return cursor_in(h->ops->tcb_pos(h, owner, cache), place_in_batch(b, id),
+			 gch_desc(h, id)->ncells);
+}
+
 /**
  * gch_thread_handed_out() - whether its thread has handed out a cell of an owned span
  *
@@ -225,12 +235,19 @@ u32 gch_thread_cursor(struct gch_heap *h, u32 id)
  */
 bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r)
 {
-	u32 owner = gch_slot(h, r->id)->owner;
-	const struct gch_batch *b = h->thread[owner]->batch[r->d->cache];
-
 	env_assert_held(&h->lock);
-	return r->cell < cursor_in(h->ops->tcb_pos(h, owner, r->d->cache),
-				   place_in_batch(b, r->id), r->d->ncells);
+	return r->cell < exact_cursor(h, r->id);
+}
+
+/**
+ * gch_thread_reach() - the cell below which an owned span may be handed out by now
+ *
+ * One more than the cursor says: the program moves it when it has the address. Lock
+ * held, or world stopped.
+ */
+u32 gch_thread_reach(struct gch_heap *h, u32 id)
+{
+	return min(exact_cursor(h, id), gch_desc(h, id)->ncells - 1u) + 1;
 }
 
 /**
@@ -241,13 +258,8 @@ bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r)
  */
 void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r)
 {
-	u32 owner = gch_slot(h, r->id)->owner, cursor;
-	const struct gch_batch *b = h->thread[owner]->batch[r->d->cache];
-
 	env_assert_held(&h->lock);
-	cursor = cursor_in(h->ops->tcb_pos(h, owner, r->d->cache),
-			   place_in_batch(b, r->id), r->d->ncells);
-	gch_span_commit(h, r->id, min(cursor, r->cell + 1));
+	gch_span_commit(h, r->id, min(exact_cursor(h, r->id), r->cell + 1));
 }
 
 static void batch_commit(struct gch_heap *h, struct gch_thread *t, u32 cache)
@@ -258,6 +270,51 @@ static void batch_commit(struct gch_heap *h, struct gch_thread *t, u32 cache)
 
 	for (k = 0; k < b->n; k++)
 		gch_span_commit(h, b->span[k], cursor_before(h, b, k, pos));
+}
+
+/*
+ * The cell before the cursor, which R14 leaves above the commit point, may have been
+ * handed out and written long ago.
+ */
+static void batch_last(struct gch_heap *h, struct gch_thread *t, u32 cache)
+{
+	const struct gch_batch *b = t->batch[cache];
+	u64 pos = h->ops->tcb_pos(h, t->number, cache), addr;
+	u32 k, cell, end;
+
+	for (k = 0; k < b->n; k++) {
+		u32 id = b->span[k];
+		const struct gcheap_span *d = gch_desc(h, id);
+
+		cell = gch_slot(h, id)->commit;
+		end = min_t(u32, cursor_in(pos, k, d->ncells), d->ncells);
+		for (; cell < end; cell++) {
+			addr = gch_slot_addr(h, id) +
+			       (u64)cell * d->cell_granules * GCHEAP_GRANULE;
+			gch_mark_precise(h, &addr, 1);
+		}
+	}
+}
+
+/**
+ * gch_thread_last_roots() - mark what is handed out above the commit points
+ *
+ * Marking with the program running begins, and these cells are black without being
+ * on pages written since. At most one a thread and cache, if the program's cursor
+ * tells the truth.
+ */
+void gch_thread_last_roots(struct gch_heap *h)
+{
+	u32 i, c;
+
+	env_assert_held(&h->lock);
+	for (i = 0; i < h->max_threads; i++) {
+		if (!h->thread[i])
+			continue;
+		for (c = 0; c < h->ncaches; c++)
+			if (h->thread[i]->batch[c])
+				batch_last(h, h->thread[i], c);
+	}
 }
 
 /**

@@ -145,7 +145,7 @@ static u32 weight(const u64 *bits, u32 words)
 static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	u32 live = weight(gch_live(v->h, id), gch_bit_words(d->ncells));
-	bool ok = d->nlive == live;
+	bool ok = d->nlive == live && (live || gch_span_may_be_empty(v->h, d));
 
 	switch (d->state) {
 	case GCHEAP_SPAN_OWNED:
@@ -153,11 +153,12 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 		return true;
 	case GCHEAP_SPAN_PARTIAL:
 		v->h->cache[d->cache]->seen_partial++;
-		ok = ok && live && live < d->ncells;
+		ok = ok && live < d->ncells;
 		break;
 	case GCHEAP_SPAN_FULL:
-	case GCHEAP_SPAN_LARGE:
 		ok = ok && live == d->ncells;
+		break;
+	case GCHEAP_SPAN_LARGE:
 		break;
 	default:
 		ok = false;
@@ -204,12 +205,18 @@ static bool check_colour(struct verifier *v, u32 id, const struct gcheap_span *d
 	return wrong(v, 8, id, d->flags);
 }
 
+static bool marking(const struct gch_heap *h)
+{
+	return h->phase == GCHEAP_PHASE_MARK || h->phase == GCHEAP_PHASE_TRACE ||
+	       (h->phase == GCHEAP_PHASE_STOP && h->black);
+}
+
 static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_slot *s = gch_slot(v->h, id);
 	u32 words = gch_bit_words(d->ncells), w;
 
-	if (s->qnext && v->h->phase != GCHEAP_PHASE_MARK)
+	if (s->qnext && !marking(v->h))
 		return wrong(v, 9, id, s->qnext);
 	if (v->h->phase != GCHEAP_PHASE_FINISH)
 		return true;
@@ -389,7 +396,7 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 1, v->meta_bytes);
 	if (h->n.resident_pages != v->resident)
 		return wrong(v, 10, 2, v->resident);
-	if (h->phase != GCHEAP_PHASE_MARK && (h->qhead || h->qtail || h->qlen))
+	if (!marking(h) && (h->qhead || h->qtail || h->qlen))
 		return wrong(v, 9, h->qhead, h->qlen);
 	return true;
 }

@@ -581,9 +581,93 @@ static void roots(struct sim *s)
 
 	gch_mark_ambiguous(&s->h, m->ambiguous, NROOTS);
 	gch_mark_precise(&s->h, m->precise, NROOTS);
+	if (s->tracking)
+		return;
 	reference_roots(m);
 	search(m);
 	reference_finish(m);
+}
+
+/* ---- Marking while the program runs ---- */
+
+static bool is_kept(struct model *m, const struct obj *o)
+{
+	struct gch_ref r;
+
+	return sim_cell(m->s, o->addr, &r) && gch_ref_allocated(&r) && gch_ref_kept(&r);
+}
+
+/* Kept for a reason: not just for being new. */
+static bool is_marked(struct model *m, const struct obj *o)
+{
+	struct gch_ref r;
+
+	return sim_cell(m->s, o->addr, &r) &&
+	       r.s->bits[r.cell / 64] & (1ull << (r.cell % 64));
+}
+
+/*
+ * At the end of marking: what is reached now has to be kept. More may be, since it was
+ * reached at some time, or is new; the next cycle with the world stopped is exact.
+ */
+static void judge(struct sim *s)
+{
+	struct model *m = s->arg;
+	u32 i;
+
+	reference_roots(m);
+	search(m);
+	for (i = 0; i < m->n; i++)
+		if (m->obj[i].marked)
+			CHECK(is_kept(m, &m->obj[i]));
+}
+
+/* A weak field that was cleared meant nothing; one that was not means something. */
+static void judge_weak(struct model *m, struct obj *o, u32 w)
+{
+	u32 i = find(m, untag(o, w));
+	u64 now = sim_load(m->s, o->addr + 8 * (u64)w);
+
+	if (now == o->words[w]) {
+		CHECK(i == NONE || is_kept(m, &m->obj[i]));
+		return;
+	}
+	CHECK_EQ(now, 0);
+	CHECK(i != NONE && !m->obj[i].marked);
+	o->words[w] = 0;
+	m->st->weak++;
+}
+
+/* Objects that the core has queued were not reached. */
+static void judge_ready(struct model *m)
+{
+	struct gcheap_ready *items;
+	u32 n = m->s->h.finals.ready, k, i;
+
+	items = env_zalloc((n + 1) * sizeof(*items));
+	CHECK(items);
+	CHECK_EQ(gch_final_peek(&m->s->h, items, n), n);
+	for (k = 0; k < n; k++) {
+		i = find(m, items[k].addr);
+		CHECK(i != NONE && m->obj[i].addr == items[k].addr);
+		CHECK_EQ(m->obj[i].cookie, items[k].cookie);
+		CHECK(m->obj[i].ready || !m->obj[i].marked);
+		m->obj[i].ready = true;
+	}
+	env_free(items);
+}
+
+/* In the phase FINISH: take over what the core has found. */
+static void judge_finish(struct model *m)
+{
+	u32 i;
+
+	judge_ready(m);
+	for (i = 0; i < m->n; i++)
+		if (kinds[m->obj[i].kind].layout == GCHEAP_TYPED && is_marked(m, &m->obj[i]))
+			each_typed(m, &m->obj[i], true, judge_weak);
+	for (i = 0; i < m->n; i++)
+		m->obj[i].marked = is_kept(m, &m->obj[i]);
 }
 
 static void bury(struct model *m)
@@ -641,6 +725,7 @@ static void abandon(struct model *m)
 {
 	u32 at = 0;
 
+	gch_cycle_clear(&m->s->h);
 	while (gch_mark_clear(&m->s->h, &at, 1000))
 		;
 	gch_cycle_stop(&m->s->h);
@@ -653,16 +738,36 @@ static void abandon(struct model *m)
 	m->st->abandoned++;
 }
 
+static void abandon_trace(struct model *m)
+{
+	sim_trace_begin(m->s);
+	if (pick(m, 2))
+		sim_trace_pause(m->s);
+	if (pick(m, 2))
+		sim_trace_round(m->s);
+	m->s->tracking = false;
+	gch_cycle_abandon(&m->s->h);
+	m->st->abandoned++;
+}
+
 static void cycle(struct model *m)
 {
 	if (pick(m, 2))
 		drain_rings(m);
 	if (!pick(m, 4)) {
-		gch_cycle_clear(&m->s->h);
-		abandon(m);
+		if (pick(m, 2))
+			abandon(m);
+		else
+			abandon_trace(m);
 		return;
 	}
-	sim_mark_phase(m->s);
+	if (pick(m, 2)) {
+		sim_mark_phase(m->s);
+	} else {
+		sim_trace_phase(m->s, pick(m, 5));
+		judge_finish(m);
+		m->st->traced++;
+	}
 	bury(m);
 	sim_sweep_phase(m->s);
 	compare(m);
@@ -730,6 +835,7 @@ void model_run(const struct model_plan *plan, struct model_stats *st)
 	m->s = sim_open(SIM_SIZE);
 	m->s->arg = m;
 	m->s->roots = roots;
+	m->s->judge = judge;
 	m->s->between = between;
 	m->s->slow = plan->slow;
 	m->s->h.param.limit = plan->limit;

@@ -176,6 +176,14 @@ int sim_cache(struct sim *s, u32 layout, u32 flags, u32 cell_size)
 	return gch_cache_create(&s->h, &proto);
 }
 
+static void written(struct sim *s, u64 off)
+{
+	u64 page = off >> GCH_PAGE_SHIFT;
+
+	if (s->tracking)
+		s->written[page / 64] |= 1ull << (page % 64);
+}
+
 /* The word's place, with a frame behind it; NULL: no memory. */
 static u64 *touch(struct sim *s, u64 addr)
 {
@@ -191,6 +199,7 @@ static u64 *touch(struct sim *s, u64 addr)
 			return NULL;
 		s->h.n.resident_pages++;
 	}
+	written(s, off);
 	return gch_heap_word(&s->h, off);
 }
 
@@ -223,6 +232,7 @@ static void zero_cell(struct sim *s, u64 addr, u64 bytes, bool promised)
 		if (promised && !s->scribbled)
 			CHECK_EQ(*p, 0);
 		*p = 0;
+		written(s, addr - s->h.base + off);
 	}
 }
 
@@ -472,25 +482,103 @@ static void slice(struct sim *s)
 		sim_verify(s);
 }
 
-/* Up to the phase FINISH. */
-void sim_mark_phase(struct sim *s)
+static void clear(struct sim *s)
 {
 	u32 at = 0;
 
 	gch_cycle_clear(&s->h);
 	while (gch_mark_clear(&s->h, &at, 100))
 		slice(s);
+}
+
+/* The world stopped, up to its roots. */
+static void stop(struct sim *s)
+{
 	gch_cycle_stop(&s->h);
 	gch_cycle_mark(&s->h);
 	gch_mark_ambiguous(&s->h, s->ambiguous, SIM_ROOTS);
 	gch_mark_precise(&s->h, s->precise, SIM_ROOTS);
 	if (s->roots)
 		s->roots(s);
+}
+
+/* Up to the phase FINISH. */
+void sim_mark_phase(struct sim *s)
+{
+	clear(s);
+	stop(s);
 	while (gch_mark_drain(&s->h, 3))
 		;
 	gch_cycle_finish(&s->h);
 	if (s->slow)
 		sim_verify(s);
+}
+
+/* As sim_mark_phase(), marking while the program runs. */
+void sim_trace_begin(struct sim *s)
+{
+	clear(s);
+	memset(s->written, 0, sizeof(s->written));
+	s->tracking = true;
+	slice(s);
+	gch_cycle_trace(&s->h);
+}
+
+/* The pages written since this was asked last are dirty. */
+static void collect(struct sim *s)
+{
+	u32 w;
+
+	for (w = 0; w < ARRAY_SIZE(s->written); w++) {
+		for (; s->written[w]; s->written[w] &= s->written[w] - 1)
+			gch_dirty_set(&s->h, 64 * w + env_ctz64(s->written[w]));
+	}
+}
+
+void sim_trace_round(struct sim *s)
+{
+	collect(s);
+	while (gch_dirty_scan(&s->h, 2))
+		slice(s);
+	while (gch_mark_drain(&s->h, 2))
+		slice(s);
+}
+
+/* A pause that does not come to an end. */
+void sim_trace_pause(struct sim *s)
+{
+	stop(s);
+	gch_mark_drain(&s->h, 2);
+	gch_cycle_resume(&s->h);
+	slice(s);
+}
+
+/* From sim_trace_begin() to the phase FINISH. */
+static void trace_finish(struct sim *s)
+{
+	stop(s);
+	collect(s);
+	while (gch_dirty_scan(&s->h, 100))
+		;
+	while (gch_mark_drain(&s->h, 100))
+		;
+	s->tracking = false;
+	if (s->judge)
+		s->judge(s);
+	gch_cycle_finish(&s->h);
+	if (s->slow)
+		sim_verify(s);
+}
+
+void sim_trace_phase(struct sim *s, u32 rounds)
+{
+	sim_trace_begin(s);
+	for (; rounds; rounds--) {
+		if (rounds % 2)
+			sim_trace_pause(s);
+		sim_trace_round(s);
+	}
+	trace_finish(s);
 }
 
 /* From the middle of a sweep to its end. */

@@ -11,6 +11,7 @@
 
 #define SIM_BASE	0x7e0000000000ull
 #define SIM_SIZE	(64ull << 20)
+#define SIM_PAGES	(SIM_SIZE >> GCH_PAGE_SHIFT)
 #define SIM_THREADS	6
 #define SIM_CACHES	24
 #define SIM_ROOTS	16
@@ -28,7 +29,9 @@ struct sim_place {
  * @scribbled: the program writes anywhere, so that no zero is promised
  * @want: spans asked for at a time
  * @ambiguous, @precise: words that are roots
- * @roots: called in each cycle to mark from further roots
+ * @tracking: writes are noted in @written, a bit a page, for the marker to hear of
+ * @roots: called in each pause to mark from further roots
+ * @judge: called when marking with the program running has come to its end
  * @between: called between the collector's slices, with the program running
  */
 struct sim {
@@ -41,7 +44,10 @@ struct sim {
 	u64 meta_changes;
 	u32 tries, fills;	/* sim_again() */
 	u64 ambiguous[SIM_ROOTS], precise[SIM_ROOTS];
+	bool tracking;
+	u64 written[SIM_PAGES / 64];
 	void (*roots)(struct sim *s);
+	void (*judge)(struct sim *s);
 	void (*between)(struct sim *s);
 	void *arg;
 };
@@ -81,6 +87,10 @@ u64 sim_count(struct sim *s);
 
 void sim_verify(struct sim *s);
 void sim_mark_phase(struct sim *s);
+void sim_trace_begin(struct sim *s);
+void sim_trace_round(struct sim *s);
+void sim_trace_pause(struct sim *s);
+void sim_trace_phase(struct sim *s, u32 rounds);
 void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);
 void sim_cycle(struct sim *s);
