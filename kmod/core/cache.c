@@ -43,6 +43,18 @@ int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto)
 	return i;
 }
 
+/* What has lost its last cell before the sweep comes by. */
+static void sweep_partial(struct gch_heap *h, struct gch_cache *c)
+{
+	u32 link, next;
+
+	for (link = c->partial; link; link = next) {
+		next = gch_slot(h, link - 1)->lnext;
+		if (gch_span_unswept(h, gch_desc(h, link - 1)))
+			gch_sweep_span(h, link - 1);
+	}
+}
+
 /** gch_cache_destroy() - remove a cache: 0, -ENOENT, or -EBUSY: it has spans */
 int gch_cache_destroy(struct gch_heap *h, u32 cache)
 {
@@ -52,6 +64,7 @@ int gch_cache_destroy(struct gch_heap *h, u32 cache)
 	if (cache >= h->ncaches || !h->cache[cache])
 		return -ENOENT;
 	c = h->cache[cache];
+	sweep_partial(h, c);
 	if (c->nspans)
 		return -EBUSY;
 	h->npast_end -= !!(c->flags & GCHEAP_CACHE_PAST_END);

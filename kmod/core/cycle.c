@@ -41,7 +41,7 @@ void gch_cycle_trace(struct gch_heap *h)
 	gch_phase_set(h, GCHEAP_PHASE_TRACE);
 	gch_mark_begin(h);
 	gch_thread_last_roots(h);
-	h->black = true;
+	WRITE_ONCE(h->black, true);
 }
 
 void gch_cycle_resume(struct gch_heap *h)
@@ -94,7 +94,7 @@ void gch_cycle_abandon(struct gch_heap *h)
 	gch_mark_drop(h);
 	gch_dirty_forget(h);
 	if (h->black) {
-		h->black = false;
+		WRITE_ONCE(h->black, false);
 		gch_span_drop_empty(h);
 	}
 	gch_phase_set(h, GCHEAP_PHASE_IDLE);

@@ -219,7 +219,8 @@ static bool chunk_has_frames(const struct gch_chunk *c)
 /**
  * gch_chunk_trim() - give back the metadata of chunks that hold nothing
  *
- * Only outside of the frozen phases. Lowers h->top.
+ * Only outside of the frozen phases. Lowers h->top. While marking is under way
+ * nothing is given back: tracking of writes looks at chunks without the lock.
  */
 void gch_chunk_trim(struct gch_heap *h)
 {
@@ -227,6 +228,8 @@ void gch_chunk_trim(struct gch_heap *h)
 	bool tail = true;
 
 	env_assert_held(&h->lock);
+	if (h->black || h->phase == GCHEAP_PHASE_CLEAR)
+		return;
 	while (c--) {
 		struct gch_chunk *chunk = gch_chunk(h, c);
 

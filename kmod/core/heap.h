@@ -56,6 +56,7 @@ struct gch_slot {
  * @nused: their number
  * @nweak: spans with weak fields
  * @dirty: pages to be looked at again by the marker, a bit each
+ * @logged: pages being written to, likewise; the platform's, under a lock of its own
  */
 struct gch_chunk {
 	struct gcheap_span *desc[GCH_DESC_PAGES];
@@ -64,6 +65,7 @@ struct gch_chunk {
 	u64 *bits[GCH_MARK_PAGES];
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
+	u64 logged[GCH_CHUNK_PAGES / 64];
 	u32 nused;
 	u32 nweak;
 };

@@ -185,7 +185,7 @@ void gch_mark_drop(struct gch_heap *h)
 		queue_pop(h);
 }
 
-static void clear_span(struct gch_heap *h, u32 id, const struct gcheap_span *d)
+static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
 	u64 *elems = gch_large_elems(h, id, d);
 
@@ -211,7 +211,7 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots)
 		struct gcheap_span *d = gch_span_at(h, *at, &first);
 
 		if (d && first == *at)
-			clear_span(h, first, d);
+			clear_bits(h, first, d);
 		*at += d ? d->nslots - (*at - first) : 1;
 	}
 	return *at < h->top;

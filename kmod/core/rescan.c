@@ -135,6 +135,8 @@ void gch_scan_page(struct gch_heap *h, u64 page)
 	struct gch_ref r;
 
 	h->n.pages_rescanned++;
+	if (!gch_rule(2))
+		return;
 	r.d = gch_span_at(h, page / GCH_SLOT_PAGES, &r.id);
 	if (!r.d || r.d->flags & GCHEAP_SPANF_NOSCAN)
 		return;

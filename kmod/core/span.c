@@ -291,9 +291,9 @@ static u32 live_from(const struct gch_heap *h, u32 id, u32 cell)
  *	point would be dead to that sweep
  * @cursor: cells below it are allocated; the program's word, checked here
  *
- * Sets their live bits, and while marking is under way their mark bits. The commit point never moves back, whatever the
- * program writes. The thread looks only at bits from its cursor on, so it does
- * not see them change.
+ * Sets their live bits, and while marking is under way their mark bits. The commit
+ * point never moves back, whatever the program writes. The thread looks only at bits
+ * from its cursor on, so it does not see them change.
  */
 void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 {

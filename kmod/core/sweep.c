@@ -14,7 +14,7 @@ void gch_sweep_begin(struct gch_heap *h)
 	h->n.live_objects = 0;
 	h->n.live_bytes = 0;
 	h->n.alloc_since = 0;
-	h->black = false;
+	WRITE_ONCE(h->black, false);
 }
 
 /**
