@@ -8,6 +8,9 @@
  *   MARK    roots are read (R8: no faults), the span queue is drained
  *   FINISH  weak fields, finalizers (R19)
  *   SWEEP   threads run; spans are swept, empty ones given back
+ * With marking while the program runs, MARK is preceded by TRACE and may be gone
+ * through several times: see tracer.c.
+ *
  * An attempt that finds a root page not resident, or threads that do not stop
  * in time, ends; what it missed is brought in with the program running, and it
  * is tried again.
@@ -59,20 +62,30 @@ static void visit_precise(void *arg, const u64 *words, size_t n)
 	gch_mark_precise(arg, words, n);
 }
 
-/* World stopped. */
-static int mark_from_roots(struct gch *g)
+/**
+ * gch_roots_mark() - world stopped: mark what the roots refer to
+ *
+ * The phase is MARK then. Return: 0, -EAGAIN: not all could be read, -ENXIO.
+ */
+int gch_roots_mark(struct gch *g)
 {
 	struct gch_root_visitor v = {
 		.arg = &g->core,
 		.ambiguous = visit_ambiguous,
 		.precise = visit_precise,
 	};
-	int err;
 
 	env_lock(&g->core.lock);
 	gch_cycle_mark(&g->core);
 	env_unlock(&g->core.lock);
-	err = gch_roots_scan(&g->roots, &g->world, &v);
+	return gch_roots_scan(&g->roots, &g->world, &v);
+}
+
+/* World stopped. */
+static int mark_all(struct gch *g)
+{
+	int err = gch_roots_mark(g);
+
 	if (err)
 		return err;
 	while (gch_mark_drain(&g->core, MARK_BATCH))
@@ -81,8 +94,11 @@ static int mark_from_roots(struct gch *g)
 	return 0;
 }
 
-/* core.lock held. A damaged heap is of no use any more, to anybody. */
-static void verify(struct gch *g)
+/** gch_cycle_verify() - verify the heap if that is wanted; core.lock held
+ *
+ * A damaged heap is of no use any more, to anybody.
+ */
+void gch_cycle_verify(struct gch *g)
 {
 	struct gch_fault f = { };
 
@@ -99,7 +115,7 @@ static void thaw(struct gch *g, bool marked)
 	env_lock(&g->core.lock);
 	if (marked) {
 		gch_cycle_finish(&g->core);
-		verify(g);
+		gch_cycle_verify(g);
 		gch_cycle_sweep(&g->core);
 	} else {
 		gch_cycle_abandon(&g->core);
@@ -125,7 +141,7 @@ static int pause_and_mark(struct gch *g)
 		thaw(g, false);
 		goto out;
 	}
-	err = mark_from_roots(g);
+	err = mark_all(g);
 	thaw(g, !err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();
@@ -158,13 +174,16 @@ static int attempt(struct gch *g, bool first)
 		err = gch_roots_prefault(&g->roots, &g->world, &bad);
 	else
 		err = gch_roots_fault_in(&g->roots, &g->world, &bad);
-	if (bad.error)
-		report_root(g, &bad);
 	if (!err) {
 		clear_marks(g);
-		err = pause_and_mark(g);
+		if (READ_ONCE(g->concurrent))
+			err = gch_trace(g, &bad);
+		else
+			err = pause_and_mark(g);
 	}
 	gch_mm_leave(&g->world);
+	if (bad.error)
+		report_root(g, &bad);
 	return err;
 }
 
@@ -179,7 +198,8 @@ static int sweep_all(struct gch *g)
 		return -ENXIO;
 	}
 	gch_cycle_end(&g->core);
-	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last,
+	g->black_bytes = g->core.n.black_bytes;
+	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last + g->black_bytes,
 				      g->core.param.growth,
 				      g->core.param.min_heap);
 	gch_unlock(g);
@@ -239,7 +259,7 @@ static int cycle(struct gch *g)
 		return err;
 	release_pages(g);
 	env_lock(&g->core.lock);
-	verify(g);
+	gch_cycle_verify(g);
 	g->cycles++;
 	gch_unlock(g);
 	gch_event(g, GCHEAP_EV_CYCLE, g->cycles, g->pause_last,

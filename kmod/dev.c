@@ -9,6 +9,12 @@
 
 #include "gcheap.h"
 
+static bool gch_concurrent;
+module_param_named(concurrent, gch_concurrent, bool, 0644);
+MODULE_PARM_DESC(concurrent, "New heaps mark while their programs run");
+
+#define PAUSE_DEFAULT	(500 * NSEC_PER_USEC)
+
 static void gch_release_last(struct kref *ref)
 {
 	struct gch *g = container_of(ref, struct gch, ref);
@@ -17,6 +23,7 @@ static void gch_release_last(struct kref *ref)
 		gch_pages_destroy(g);
 		gch_heap_destroy(&g->core);
 	}
+	gch_track_destroy(&g->track);
 	gch_roots_destroy(&g->roots);
 	gch_world_destroy(&g->world);
 	gch_mapping_close(g);
@@ -123,6 +130,8 @@ static int gch_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	kref_init(&g->ref);
 	g->verify = GCH_DEBUG;
+	g->concurrent = gch_concurrent;
+	g->pause_budget = PAUSE_DEFAULT;
 	mutex_init(&g->fetch);
 	init_waitqueue_head(&g->thawed);
 	init_waitqueue_head(&g->req.wait);
@@ -135,12 +144,17 @@ static int gch_open(struct inode *inode, struct file *file)
 	err = gch_roots_init(&g->roots, false);
 	if (err)
 		goto err_world;
-	err = gch_mapping_open(g, file);
+	err = gch_track_init(&g->track);
 	if (err)
 		goto err_roots;
+	err = gch_mapping_open(g, file);
+	if (err)
+		goto err_track;
 	file->private_data = g;
 	return nonseekable_open(inode, file);
 
+err_track:
+	gch_track_destroy(&g->track);
 err_roots:
 	gch_roots_destroy(&g->roots);
 err_world:

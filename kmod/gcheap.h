@@ -10,6 +10,7 @@
  *         gch.core.lock		structure of the heap, frames
  *           i_mmap_rwsem, page table locks	zapping
  *           gch_herd.lock		(mm/stop.c)
+ *           gch_track.lock		(mm/track.c), within a page lock
  *           gch_events.lock		(event.c)
  *           gch_requests.wait.lock
  *
@@ -28,6 +29,7 @@
 #include "core/heap.h"
 #include "mm/roots.h"
 #include "mm/stop.h"
+#include "mm/track.h"
 
 struct file;
 struct inode;
@@ -82,6 +84,9 @@ struct gch_requests {
  * @tcb: pages of thread control blocks, by page number
  * @slack: @nslack pages charged and not used: for faults that find no memory, and
  *	given up when a call finds none, so that the program has some to deal with that
+ * @pauses: completed and ended ones; @trace_rounds: over dirty pages
+ * @pause_budget: ns that a pause may take to complete the marking, at first
+ * @concurrent: mark while the program runs
  * @thawed: waits for the end of the frozen phases
  */
 struct gch {
@@ -101,6 +106,9 @@ struct gch {
 	u32 nslack;
 	u64 pause_last, pause_total, pause_max, stop_max;
 	u64 root_words, threads_stopped;
+	u64 pauses, trace_rounds, black_bytes;
+	u64 pause_budget;
+	bool concurrent;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;
 	wait_queue_head_t thawed;
@@ -108,6 +116,7 @@ struct gch {
 	struct mutex fetch;	/* setup; handing finalizers out */
 	struct gch_world world;
 	struct gch_roots roots;
+	struct gch_track track;
 	struct gch_requests req;
 	struct gch_events events;
 	struct task_struct *collector;
@@ -127,7 +136,12 @@ void gch_unlock(struct gch *g);
 /* ioctl.c */
 long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
+/* tracer.c */
+int gch_trace(struct gch *g, struct gch_root_fault *bad);
+
 /* collector.c */
+int gch_roots_mark(struct gch *g);
+void gch_cycle_verify(struct gch *g);
 int gch_collector_start(struct gch *g);
 int gch_collect(struct gch *g, bool wait, u64 *cycle);
 int gch_collect_for_room(struct gch *g);
@@ -155,7 +169,7 @@ bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma);
 
 /* mm/pages.c */
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
-		    unsigned long addr);
+		    unsigned long addr, bool write);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
 void gch_slack_drop(struct gch *g);
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);

@@ -291,18 +291,32 @@ static bool cache_ok(struct gch *g, u32 cache, bool large)
 	       !(g->core.cache[cache]->flags & GCHEAP_CACHE_LARGE) == !large;
 }
 
+/* Wait for the end of the marking: 0, -EINTR or -ENXIO. */
+static int await_marked(struct gch *g)
+{
+	if (wait_event_killable(g->thawed, !READ_ONCE(g->core.black) ||
+				READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
 static int do_cache_destroy(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_cache_destroy *a = &arg->cache_destroy;
+	bool marking;
 	int err;
 
-	err = enter(g, a->thread);
-	if (err)
-		return err;
-	if (a->cache < g->core.ncaches)
-		gch_thread_retire(&g->core, a->thread, a->cache);
-	err = gch_cache_destroy(&g->core, a->cache);
-	gch_unlock(g);
+	do {
+		err = enter(g, a->thread);
+		if (err)
+			return err;
+		if (a->cache < g->core.ncaches)
+			gch_thread_retire(&g->core, a->thread, a->cache);
+		err = gch_cache_destroy(&g->core, a->cache);
+		marking = g->core.black;
+		gch_unlock(g);
+		/* Spans that have emptied stay until marking is over. */
+	} while (err == -EBUSY && marking && !(err = await_marked(g)));
 	return err;
 }
 
@@ -619,8 +633,26 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->verify = value;
 		break;
+	case GCHEAP_PARAM_CONCURRENT:
+		if (value > 1)
+			return -EINVAL;
+		g->concurrent = value;
+		break;
+	case GCHEAP_PARAM_PAUSE:
+		if (!value || value > NSEC_PER_SEC)
+			return -EINVAL;
+		g->pause_budget = value;
+		break;
+	case GCHEAP_PARAM_TRACK:
+		if (value > GCHEAP_TRACK_UNMAP)
+			return -EINVAL;
+		if (g->core.phase != GCHEAP_PHASE_IDLE &&
+		    g->core.phase != GCHEAP_PHASE_SWEEP)
+			return -EBUSY;
+		g->track.way = gch_track_way(value);
+		break;
 	}
-	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last, p->growth,
+	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last + g->black_bytes, p->growth,
 				      p->min_heap);
 	return 0;
 }
@@ -650,6 +682,15 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_VERIFY:
 		a->value = g->verify;
+		break;
+	case GCHEAP_PARAM_CONCURRENT:
+		a->value = g->concurrent;
+		break;
+	case GCHEAP_PARAM_PAUSE:
+		a->value = g->pause_budget;
+		break;
+	case GCHEAP_PARAM_TRACK:
+		a->value = g->track.way;
 		break;
 	}
 	gch_unlock(g);

@@ -19,7 +19,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->heap_peak = n->heap_peak;
 	s->resident_bytes = n->resident_pages << PAGE_SHIFT;
 	s->meta_bytes = n->meta_bytes;
-	s->goal_bytes = n->marked_bytes_last + g->trigger;
+	s->goal_bytes = n->marked_bytes_last + g->black_bytes + g->trigger;
 	s->limit_bytes = g->core.param.limit;
 	s->alloc_bytes = n->alloc_bytes;
 	s->alloc_large_bytes = n->alloc_large_bytes;
@@ -46,6 +46,12 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->oom_returns = g->oom_returns;
 	memcpy(s->stop_hist, g->stop_hist, sizeof(s->stop_hist));
 	memcpy(s->pause_hist, g->pause_hist, sizeof(s->pause_hist));
+	s->pauses = g->pauses;
+	s->trace_rounds = g->trace_rounds;
+	s->pages_rescanned = n->pages_rescanned;
+	s->pages_logged = g->track.logged;
+	s->write_faults = READ_ONCE(g->track.faults);
+	s->black_bytes = g->black_bytes;
 }
 
 /**
@@ -75,6 +81,7 @@ static void hist_add(u64 *hist, u64 ns)
 /** gch_stat_pause() - account a pause; core.lock held */
 void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns)
 {
+	g->pauses++;
 	g->pause_last = pause_ns;
 	g->pause_total += pause_ns;
 	g->pause_max = max(g->pause_max, pause_ns);

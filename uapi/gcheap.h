@@ -224,6 +224,12 @@ struct gcheap_status {
 	__u64 oom_returns;		/* ENOMEM by limit or memory */
 	__u64 stop_hist[32];
 	__u64 pause_hist[32];
+	__u64 pauses;			/* since the start, all that were begun */
+	__u64 trace_rounds;		/* over pages written while marking */
+	__u64 pages_rescanned;
+	__u64 pages_logged;		/* of these in pauses */
+	__u64 write_faults;		/* of the program on protected pages */
+	__u64 black_bytes;		/* last cycle: handed out while marking */
 };
 
 enum {
@@ -260,8 +266,10 @@ enum {
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
 #define GCHEAP_FEAT_FINALIZERS	(1ULL << 2)
 #define GCHEAP_FEAT_DTV		(1ULL << 3)	/* GCHEAP_IOC_TLS with a DTV */
+#define GCHEAP_FEAT_CONCURRENT	(1ULL << 4)	/* GCHEAP_PARAM_CONCURRENT */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
-				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV)
+				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
+				 GCHEAP_FEAT_CONCURRENT)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -493,9 +501,21 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_LIMIT	= 1,	/* bytes, 0: none */
 	GCHEAP_PARAM_MIN_HEAP	= 2,	/* bytes */
 	GCHEAP_PARAM_VERIFY	= 3,	/* 1: verify after every cycle */
+	GCHEAP_PARAM_CONCURRENT	= 4,	/* 1: mark while the threads run */
+	GCHEAP_PARAM_PAUSE	= 5,	/* ns in which a pause should complete the marking;
+					 * one that does not is ended, and the next may
+					 * take twice as long */
+	GCHEAP_PARAM_TRACK	= 6,	/* GCHEAP_TRACK_*; EBUSY while marking */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)
+
+enum {				/* how writes are heard of while marking */
+	GCHEAP_TRACK_DEFAULT	= 0,	/* the best that the kernel has */
+	GCHEAP_TRACK_DIRTY	= 1,	/* the processor's dirty bits */
+	GCHEAP_TRACK_PROTECT	= 2,	/* write protection */
+	GCHEAP_TRACK_UNMAP	= 3,	/* unmapping: all that some kernels have */
+};
 /** struct gcheap_param - GCHEAP_IOC_PARAM; @value: in with _SET; out: in force */
 struct gcheap_param {
 	__u32 size;

@@ -24,6 +24,13 @@
 #define gch_vm_flags_clear(vma, f)	vm_flags_clear(vma, f)
 #endif
 
+/* An entry made writable outside of a fault. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define gch_pte_mkwrite(pte)	pte_mkwrite(pte)
+#else
+#define gch_pte_mkwrite(pte)	pte_mkwrite_novma(pte)
+#endif
+
 /*
  * One page of another address space, mmap_lock held, without waiting: 1 with
  * *page referenced, 0: not yet, or -errno. From 6.6 on pages unmapped for NUMA

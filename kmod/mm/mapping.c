@@ -134,7 +134,8 @@ static vm_fault_t heap_fault(struct vm_fault *vmf)
 
 	if (foreign_fault(g, vmf))
 		return VM_FAULT_SIGBUS;
-	switch (gch_pages_fault(g, vmf->vma, vmf->address)) {
+	switch (gch_pages_fault(g, vmf->vma, vmf->address,
+				vmf->flags & FAULT_FLAG_WRITE)) {
 	case 0:
 		return VM_FAULT_NOPAGE;
 	case -ENOMEM:
@@ -144,6 +145,15 @@ static vm_fault_t heap_fault(struct vm_fault *vmf)
 	}
 }
 
+static vm_fault_t heap_mkwrite(struct vm_fault *vmf)
+{
+	struct gch *g = vmf->vma->vm_private_data;
+
+	if (foreign_fault(g, vmf))
+		return VM_FAULT_SIGBUS;
+	return gch_track_mkwrite(g, vmf);
+}
+
 static const struct vm_operations_struct heap_ops = {
 	.open = heap_open,
 	.close = heap_close,
@@ -151,6 +161,7 @@ static const struct vm_operations_struct heap_ops = {
 	.mremap = refuse_mremap,
 	.mprotect = refuse_mprotect,
 	.fault = heap_fault,
+	.page_mkwrite = heap_mkwrite,
 };
 
 /** gch_mapping_of_a_heap() - is this the mapping of any heap's objects */

@@ -83,11 +83,12 @@ int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes)
 
 /**
  * gch_pages_fault() - map the heap page at an address
+ * @write: writable, too
  *
  * Return: 0, -EFAULT: no span there (R20), -ENOMEM.
  */
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
-		    unsigned long addr)
+		    unsigned long addr, bool write)
 {
 	u64 page = (addr - vma->vm_start) >> PAGE_SHIFT;
 	struct page *fresh = NULL;
@@ -119,6 +120,8 @@ again:
 	}
 	err = vm_insert_page(vma, addr & PAGE_MASK,
 			     pfn_to_page(*frame_of(g, page)));
+	if (!err && write)
+		gch_track_born(g, vma, addr & PAGE_MASK, 1);
 	if (err == -EBUSY)	/* another thread mapped it */
 		err = 0;
 out:
@@ -172,8 +175,10 @@ static void run_insert(struct gch *g, struct vm_area_struct *vma,
 		get_page(pages[i]);	/* the frame's */
 	}
 	left = i;
-	if (left)
+	if (left) {
 		vm_insert_pages(vma, addr, pages, &left);
+		gch_track_born(g, vma, addr, i - left);
+	}
 	env_unlock(&g->core.lock);
 }
 

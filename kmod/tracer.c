@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Marking while the program runs.
+ *
+ * Phase TRACE: writes are tracked (mm/track.c) from before it begins; what is handed
+ * out is black (core/cycle.c). The collector marks in slices with core.lock held, so
+ * that structure stays as it is within one (I1); threads that allocate or fault wait for
+ * the slice, the others run.
+ *
+ * The first pause only reads the roots. Then, until a pause comes to an end:
+ *   - what is queued is scanned
+ *   - rounds over the pages written since, until there are few
+ *   - a last round, from which on writes are logged
+ *   - a pause: roots, logged pages, and what these lead to. If that takes longer than
+ *     the budget the threads run on, and marking does: marks are never taken back and
+ *     new objects are black, so there is less to do each time; and the budget is
+ *     doubled (R18).
+ */
+#include <linux/ktime.h>
+#include <linux/sched.h>
+
+#include "gcheap.h"
+#include "trace.h"
+
+#define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
+#define SLICE_NS	(100 * NSEC_PER_USEC)
+#define STEP		16	/* spans or pages between looks at the clock */
+#define PAUSES		40	/* then the attempt has failed */
+#define ROUNDS		4	/* between pauses */
+#define FEW_PAGES	64
+
+/* Mark for a while; core.lock held. Return: whether there is more to do. */
+static bool mark_until(struct gch *g, u64 deadline)
+{
+	bool more;
+
+	do {
+		more = gch_dirty_scan(&g->core, STEP);
+		more |= gch_mark_drain(&g->core, STEP);
+	} while (more && ktime_get_ns() < deadline);
+	return more;
+}
+
+/* Until nothing is known that is left to do: 0, or -ENXIO. */
+static int drain(struct gch *g)
+{
+	bool more;
+
+	do {
+		if (gch_mm_deserted(&g->world))
+			return -ENXIO;
+		env_lock(&g->core.lock);
+		more = mark_until(g, ktime_get_ns() + SLICE_NS);
+		gch_unlock(g);
+		cond_resched();
+	} while (more);
+	return 0;
+}
+
+static int round_of(struct gch *g, bool last, u64 *pages)
+{
+	*pages = gch_track_round(g, last);
+	g->trace_rounds++;
+	return drain(g);
+}
+
+/* Get near to the end, with the program running: 0, or -ENXIO. */
+static int catch_up(struct gch *g)
+{
+	u64 pages = U64_MAX;
+	int err, i;
+
+	err = drain(g);
+	for (i = 0; !err && i < ROUNDS && pages > FEW_PAGES; i++)
+		err = round_of(g, false, &pages);
+	return err ?: round_of(g, true, &pages);
+}
+
+/* World stopped, roots marked from. -EAGAIN: it would take too long. */
+static int finish_marking(struct gch *g, u64 budget)
+{
+	bool more;
+
+	if (!budget)
+		return -EAGAIN;
+	env_lock(&g->core.lock);
+	gch_track_logged(g);
+	more = mark_until(g, ktime_get_ns() + budget);
+	env_unlock(&g->core.lock);
+	return more ? -EAGAIN : 0;
+}
+
+/* The world is to go on, with marking complete or not. */
+static void thaw(struct gch *g, int err)
+{
+	env_lock(&g->core.lock);
+	if (err) {
+		gch_cycle_resume(&g->core);
+	} else {
+		gch_track_end(g);
+		gch_cycle_finish(&g->core);
+		gch_cycle_verify(g);
+		gch_cycle_sweep(&g->core);
+	}
+	gch_unlock(g);
+}
+
+/* @budget: ns; 0: only read the roots. 0 if marking is complete, or -errno. */
+static int trace_pause(struct gch *g, u64 budget)
+{
+	struct gch_world_stats st;
+	u64 t0, t1, t2;
+	int err;
+
+	env_lock(&g->core.lock);
+	gch_cycle_stop(&g->core);
+	gch_unlock(g);
+	trace_gcheap_pause_begin(g);
+	t0 = ktime_get_ns();
+	err = gch_world_stop(&g->world, STOP_TIMEOUT_NS);
+	t1 = ktime_get_ns();
+	if (err) {
+		thaw(g, err);
+		goto out;
+	}
+	err = gch_roots_mark(g);
+	if (!err)
+		err = finish_marking(g, budget);
+	thaw(g, err);
+	gch_world_start(&g->world);
+	t2 = ktime_get_ns();
+	gch_world_stats(&g->world, &st);
+	env_lock(&g->core.lock);
+	gch_stat_pause(g, t1 - t0, t2 - t0);
+	g->root_words = g->roots.words;
+	g->threads_stopped = st.found;
+	gch_unlock(g);
+out:
+	trace_gcheap_pause_end(g, err);
+	wake_up_all(&g->thawed);
+	return err;
+}
+
+static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
+{
+	u64 budget = READ_ONCE(g->pause_budget);
+	int err, i;
+
+	err = trace_pause(g, 0);
+	for (i = 0; err == -EAGAIN && i < PAUSES; i++) {
+		err = gch_roots_fault_in(&g->roots, &g->world, bad);
+		if (err && err != -EAGAIN)
+			break;
+		err = catch_up(g);
+		if (err)
+			break;
+		err = trace_pause(g, budget);
+		budget = min_t(u64, 2 * budget, NSEC_PER_SEC);
+	}
+	return err;
+}
+
+/**
+ * gch_trace() - mark while the program runs
+ * @bad: out: first root that could not be read
+ *
+ * From the collector, phase CLEAR, marks cleared, after gch_mm_enter(). Return: 0, and
+ * the phase is SWEEP, or -errno as of an attempt, and it is IDLE.
+ */
+int gch_trace(struct gch *g, struct gch_root_fault *bad)
+{
+	int err;
+
+	/* R2: before the first root is read. */
+	gch_track_begin(g);
+	env_lock(&g->core.lock);
+	gch_cycle_trace(&g->core);
+	gch_unlock(g);
+	err = trace_pauses(g, bad);
+	if (err) {
+		env_lock(&g->core.lock);
+		gch_track_end(g);
+		gch_cycle_abandon(&g->core);
+		gch_unlock(g);
+		wake_up_all(&g->thawed);
+	}
+	return err;
+}
