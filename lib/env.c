@@ -70,6 +70,7 @@ void gch_env_switches(void)
 {
 	gch.trace = gch_env_switch("GCHEAP_TRACE");
 	gch.verify = gch_env_switch("GCHEAP_VERIFY");
+	gch.concurrent = gch_env_switch("GCHEAP_CONCURRENT");
 	gch.on_demand = gch_env_switch("GCHEAP_FINALIZE_ON_DEMAND");
 	gch.exit_stats = secure_getenv("GCHEAP_EXIT_STATS");
 }

@@ -165,6 +165,7 @@ struct gch_state {
 	bool on_demand;
 	bool trace;
 	bool verify;
+	bool concurrent;
 	const char *exit_stats;
 	const struct gch_backend_ops *ops;
 	pthread_mutex_t lock;

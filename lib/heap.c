@@ -167,13 +167,15 @@ static void gch_unlist(struct gcheap *h)
 	pthread_mutex_unlock(&gch.lock);
 }
 
-/* GCHEAP_VERIFY=1, for heaps of any kind; gcheap_tune() would wait for heap0. */
-static int gch_verify_always(struct gcheap *h)
+/* From the environment, for heaps of any kind; gcheap_tune() would wait for heap0. */
+static int gch_switch_on(struct gcheap *h, uint32_t param, bool on)
 {
 	GCH_ARG(gcheap_param, arg);
 
+	if (!on)
+		return 0;
 	arg.flags = GCHEAP_PARAM_SET;
-	arg.param = GCHEAP_PARAM_VERIFY;
+	arg.param = param;
 	arg.value = 1;
 	return gch_call(h, GCHEAP_IOC_PARAM, &arg);
 }
@@ -209,8 +211,10 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 	if (err)
 		goto close;
 	err = gch_first_roots(h);
-	if (!err && gch.verify)
-		err = gch_verify_always(h);
+	if (!err)
+		err = gch_switch_on(h, GCHEAP_PARAM_VERIFY, gch.verify);
+	if (!err)
+		err = gch_switch_on(h, GCHEAP_PARAM_CONCURRENT, gch.concurrent);
 	if (err)
 		goto unlist;
 	return 0;
@@ -343,6 +347,8 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_LIMIT] = GCHEAP_PARAM_LIMIT,
 		[GCHEAP_TUNE_MIN_HEAP] = GCHEAP_PARAM_MIN_HEAP,
 		[GCHEAP_TUNE_VERIFY] = GCHEAP_PARAM_VERIFY,
+		[GCHEAP_TUNE_CONCURRENT] = GCHEAP_PARAM_CONCURRENT,
+		[GCHEAP_TUNE_PAUSE] = GCHEAP_PARAM_PAUSE,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);
