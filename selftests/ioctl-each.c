@@ -273,6 +273,9 @@ TEST(params)
 		{ GCHEAP_PARAM_LIMIT, 0, 32 << 20 },
 		{ GCHEAP_PARAM_MIN_HEAP, 4 << 20, 8 << 20 },
 		{ GCHEAP_PARAM_VERIFY, ~0ull, 1 },
+		{ GCHEAP_PARAM_CONCURRENT, ~0ull, 1 },
+		{ GCHEAP_PARAM_PAUSE, 500000, 1000000 },
+		{ GCHEAP_PARAM_TRACK, ~0ull, GCHEAP_TRACK_UNMAP },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;

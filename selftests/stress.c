@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Soak: random graphs mutated by four threads through stop-the-world cycles, asked
- * for and automatic. Every object carries a checksum; in every other heap registers
+ * Soak: random graphs mutated by four threads through cycles, asked for and automatic. Every object carries a checksum; in every other heap registers
  * and stacks are no roots and live counts must be exact whenever the threads meet.
  *
+ *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn
  *   CYCLES=n    stop after so many cycles (default 1000)
  *   SEED=n      default: the time; printed
  *   STATE=file  go on from there, and keep it up to date
@@ -407,26 +407,37 @@ static void make_caches(void)
 	}
 }
 
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+	const char *e = getenv(name);
+
+	return e && *e ? strtoull(e, NULL, 0) : otherwise;
+}
+
 /* One heap; returns its cycles. */
-static uint64_t epoch(uint64_t seed, uint64_t number, uint64_t cycles)
+static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 {
 	struct gcheap_setup s = raw_setup_arg(0);
 	struct gcheap_status st;
+	bool concurrent = number("CONCURRENT", 0);
 
-	precise = !(number & 1);
+	precise = !(nr & 1);
 	s.flags = precise ? GCHEAP_SETUP_PRECISE_ONLY : 0;
 	s.heap_size = 256 << 20;
 	memset(workers, 0, sizeof(workers));
 	memset(shared, 0, sizeof(shared));
 	memset(raw_batches, 0, sizeof(raw_batches));
 	h = raw_open_with(s);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
+	if (concurrent)
+		raw_param(&h, GCHEAP_PARAM_TRACK, 1 + nr / 2 % 3);
 	make_caches();
 	raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, shared, sizeof(shared), NULL);
 	for (int i = 0; i < THREADS; i++) {
 		raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, workers[i].slot,
 			 sizeof(workers[i].slot), NULL);
 		raw_root(&h, 0, workers[i].local, sizeof(workers[i].local), NULL);
-		workers[i].seed = mix(seed ^ mix(number * THREADS + i));
+		workers[i].seed = mix(seed ^ mix(nr * THREADS + i));
 		workers[i].ids = (uint64_t)(i + 1) << 48;
 	}
 	over = false;
@@ -444,13 +455,6 @@ static uint64_t epoch(uint64_t seed, uint64_t number, uint64_t cycles)
 	munmap(h.tcbs, h.setup.tcb_size);
 	close(h.fd);
 	return st.cycles;
-}
-
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-	const char *e = getenv(name);
-
-	return e && *e ? strtoull(e, NULL, 0) : otherwise;
 }
 
 static void save(const char *file, uint64_t seed, uint64_t next, uint64_t cycles)

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Marking while the program runs: what is moved about in the heap is not lost. */
+#include "trace.h"
+#include <fcntl.h>
+#include <sys/uio.h>
+
+static struct trace t;
+static unsigned int small;
+
+static void begin(unsigned int way)
+{
+	trace_open(&t, way);
+	small = raw_cache(&t.h, GCHEAP_CONSERVATIVE, 32);
+}
+
+static void end(void)
+{
+	struct gcheap_status s = raw_status(&t.h);
+
+	CHECK(s.trace_rounds > 0);
+	CHECK(s.pages_rescanned > 0);
+	CHECK_EQ(s.cycles_failed, 0);
+	/* Nothing is kept for ever for having been marked once, or being the last. */
+	raw_flush(&t.h);
+	raw_collect(&t.h);
+	raw_collect(&t.h);
+	CHECK_EQ(raw_status(&t.h).marked_objects, 1 + PLACES + BALLAST + MOVERS);
+	raw_verify(&t.h);
+}
+
+#define TEST_WAYS(name, cycles, put)					\
+	TEST(name##_with_dirty_bits)					\
+	{								\
+		begin(GCHEAP_TRACK_DIRTY);				\
+		CHECK(trace_cycles(&t, cycles, small, put));		\
+		end();							\
+	}								\
+	TEST(name##_with_protection)					\
+	{								\
+		begin(GCHEAP_TRACK_PROTECT);				\
+		CHECK(trace_cycles(&t, cycles, small, put));		\
+		end();							\
+	}								\
+	TEST(name##_with_unmapping)					\
+	{								\
+		begin(GCHEAP_TRACK_UNMAP);				\
+		CHECK(trace_cycles(&t, cycles, small, put));		\
+		end();							\
+	}
+
+TEST_WAYS(stores, 30, trace_store)
+
+/* The kernel writes for the program: into the mapping, and into the page. */
+static void put_read(struct trace *t, void **word, void *value)
+{
+	static int p[2];
+
+	if (!p[1])
+		CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(write(p[1], &value, sizeof(value)), sizeof(value));
+	CHECK_EQ(read(p[0], word, sizeof(*word)), sizeof(*word));
+}
+
+TEST_WAYS(read, 10, put_read)
+
+static void put_process_vm_writev(struct trace *t, void **word, void *value)
+{
+	struct iovec from = { &value, sizeof(value) }, to = { word, sizeof(value) };
+
+	CHECK_EQ(process_vm_writev(getpid(), &from, 1, &to, 1, 0), sizeof(value));
+}
+
+TEST_WAYS(process_vm_writev, 10, put_process_vm_writev)
+
+/* A device writes into a page it has a reference to: the whole page comes back. */
+static int disk = -1;
+
+static void put_direct(struct trace *t, void **word, void *value)
+{
+	static char page[4096] __attribute__((aligned(4096)));
+	char *at = (char *)((uintptr_t)word & ~4095ul);
+
+	memcpy(page, at, 4096);
+	memcpy(page + ((char *)word - at), &value, sizeof(value));
+	CHECK_EQ(pwrite(disk, page, 4096, 0), 4096);
+	CHECK_EQ(pread(disk, at, 4096, 0), 4096);
+}
+
+static void direct(unsigned int way)
+{
+	disk = open("/dev/vda", O_RDWR | O_DIRECT);
+	if (disk < 0)
+		SKIP("no disk");
+	begin(way);
+	CHECK(trace_cycles(&t, 5, small, put_direct));
+	end();
+}
+
+TEST(direct_io_with_dirty_bits)
+{
+	direct(GCHEAP_TRACK_DIRTY);
+}
+
+TEST(direct_io_with_protection)
+{
+	direct(GCHEAP_TRACK_PROTECT);
+}
+
+TEST(direct_io_with_unmapping)
+{
+	direct(GCHEAP_TRACK_UNMAP);
+}
+
+/* What is allocated meanwhile is kept with all that it refers to. */
+static void put_in_new(struct trace *t, void **word, void *value)
+{
+	void **p = raw_take(&t->h, small);
+
+	p[0] = value;
+	__atomic_store_n(word, (void *)p, __ATOMIC_SEQ_CST);
+}
+
+TEST(through_new_objects)
+{
+	for (unsigned int way = GCHEAP_TRACK_DIRTY; way <= GCHEAP_TRACK_UNMAP; way++) {
+		begin(way);
+		CHECK(trace_cycles(&t, 20, small, put_in_new));
+		raw_verify(&t.h);
+	}
+}
+
+/*
+ * Elements beyond an array's length are none; when it grows they are, though their
+ * pages were written long before.
+ */
+TEST(an_array_that_grows)
+{
+	enum { WORDS = 64 << 10 };
+	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	uint64_t map = 1;
+	struct gcheap_cache_create a = raw_cache_arg(GCHEAP_TYPED, 0);
+	static uint64_t *array, *keep[256];
+	unsigned int cell;
+
+	a.flags = GCHEAP_CACHE_LARGE;
+	a.cell_size = 0;
+	a.fixed_words = 1;
+	a.length_word = 0;
+	a.elem_words = 1;
+	a.elem_map = (uintptr_t)&map;
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &a), 0);
+	cell = raw_cache(&h, GCHEAP_CONSERVATIVE, 32);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
+	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 30);
+	raw_root(&h, 0, &array, sizeof(array), NULL);
+	array = raw_try_large(&h, a.cache, WORDS * 8);
+	CHECK(array);
+	for (int i = 0; i < 20; i++) {
+		struct gcheap_collect c = { .size = sizeof(c) };
+		uint64_t before = raw_status(&h).cycles;
+		int n = 0;
+
+		uint32_t id = raw_root(&h, 0, keep, sizeof(keep), NULL);
+
+		array[0] = 0;
+		for (int k = 0; k < 256; k++) {
+			uint64_t *p = raw_take(&h, cell);
+
+			p[0] = k;
+			keep[k] = p;
+			array[1 + k * 250] = (uintptr_t)p;
+		}
+		CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_COLLECT, &c), 0);
+		while (raw_status(&h).cycles == before) {
+			if (raw_status(&h).phase != GCHEAP_PHASE_TRACE || n)
+				continue;
+			/* The array takes over, the other root goes. */
+			__atomic_store_n(&array[0], WORDS - 1, __ATOMIC_SEQ_CST);
+			for (int k = 0; k < 256; k++)
+				__atomic_store_n(&keep[k], NULL, __ATOMIC_SEQ_CST);
+			n = 1;
+		}
+		array[0] = WORDS - 1;
+		memset(keep, 0, sizeof(keep));
+		for (int k = 0; n && k < 256; k++) {
+			uint64_t *p = (uint64_t *)array[1 + k * 250];
+
+			CHECK(raw_is_live(&h, (uintptr_t)p));
+			CHECK_EQ(p[0], k);
+		}
+		raw_root_del(&h, id);
+	}
+	raw_collect(&h);
+	raw_verify(&h);
+}
+
+/* A pause that cannot be short ends, and one comes that can. */
+TEST(a_budget_too_small)
+{
+	begin(GCHEAP_TRACK_DEFAULT);
+	raw_param(&t.h, GCHEAP_PARAM_PAUSE, 1);
+	CHECK(trace_cycles(&t, 10, small, trace_store));
+	diag("%llu pauses in %llu cycles", raw_status(&t.h).pauses, raw_status(&t.h).cycles);
+	CHECK(raw_status(&t.h).pauses > 2 * raw_status(&t.h).cycles);
+	end();
+}
+
+/* Back and forth between the two ways to mark, one the other's check. */
+TEST(in_turn_with_the_world_stopped)
+{
+	begin(GCHEAP_TRACK_DEFAULT);
+	for (int i = 0; i < 10; i++) {
+		raw_param(&t.h, GCHEAP_PARAM_CONCURRENT, i % 2);
+		CHECK(trace_cycles(&t, 3, small, trace_store));
+	}
+	end();
+}
+
+TEST(track_is_checked)
+{
+	struct gcheap_param p = { .size = sizeof(p), .flags = GCHEAP_PARAM_SET,
+				  .param = GCHEAP_PARAM_TRACK, .value = 4 };
+
+	begin(GCHEAP_TRACK_DEFAULT);
+	CHECK_ERR(ioctl(t.h.fd, GCHEAP_IOC_PARAM, &p), EINVAL);
+	p.param = GCHEAP_PARAM_PAUSE;
+	p.value = 0;
+	CHECK_ERR(ioctl(t.h.fd, GCHEAP_IOC_PARAM, &p), EINVAL);
+	p.value = 2000000000;
+	CHECK_ERR(ioctl(t.h.fd, GCHEAP_IOC_PARAM, &p), EINVAL);
+	p.param = GCHEAP_PARAM_CONCURRENT;
+	p.value = 2;
+	CHECK_ERR(ioctl(t.h.fd, GCHEAP_IOC_PARAM, &p), EINVAL);
+}
+
+TEST_MAIN
