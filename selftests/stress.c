@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Soak: random graphs mutated by four threads through cycles, asked for and automatic. Every object carries a checksum; in every other heap registers
- * and stacks are no roots and live counts must be exact whenever the threads meet.
+ * Soak: random graphs mutated by four threads through cycles, asked for and automatic.
+ * Every object carries a checksum; in every other heap registers and stacks are no roots
+ * and live counts must be exact whenever the threads meet.
  *
  *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn
  *   CYCLES=n    stop after so many cycles (default 1000)
