@@ -74,11 +74,13 @@ int gch_roots_mark(struct gch *g)
 		.ambiguous = visit_ambiguous,
 		.precise = visit_precise,
 	};
+	int err;
 
 	env_lock(&g->core.lock);
 	gch_cycle_mark(&g->core);
 	env_unlock(&g->core.lock);
-	return gch_roots_scan(&g->roots, &g->world, &v);
+	err = gch_roots_scan(&g->roots, &g->world, &v);
+	return err ?: gch_callback_ask(g);
 }
 
 /* World stopped. */

@@ -53,6 +53,7 @@ static void world_thread_dead(struct gch_world *w, u32 slot)
 		wait_event(g->thawed, !gch_phase_frozen(&g->core) || READ_ONCE(g->dead));
 	if (err)
 		return;
+	gch_callback_end(g, slot, true);
 	if (slot < g->core.max_threads && g->core.thread[slot])
 		gch_thread_detach(&g->core, slot);
 	gch_unlock(g);
@@ -73,6 +74,8 @@ void gch_kill(struct gch *g)
 	gch_world_die(&g->world);
 	wake_up_all(&g->thawed);
 	wake_up_all(&g->req.wait);
+	wake_up_all(&g->callback.asked);
+	wake_up_all(&g->callback.answered);
 	wake_up_all(&g->events.wait);
 }
 
@@ -135,6 +138,7 @@ static int gch_open(struct inode *inode, struct file *file)
 	mutex_init(&g->fetch);
 	init_waitqueue_head(&g->thawed);
 	init_waitqueue_head(&g->req.wait);
+	gch_callback_init(&g->callback);
 	xa_init(&g->tcb);
 	gch_events_init(&g->events);
 	env_lock_init(&g->core.lock);

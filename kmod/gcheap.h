@@ -76,6 +76,24 @@ struct gch_requests {
 };
 
 /**
+ * struct gch_callback - the program's callback thread
+ * @thread: its number, GCH_NO_SLOT: none
+ * @lost: it has died; @left: in a pause it became a thread like others
+ * @pause: number of the last pause that asked; @open: it still does
+ * @asked: the thread waits here; @answered: the collector
+ * Under core.lock.
+ */
+struct gch_callback {
+	u32 thread;
+	bool lost;
+	bool left;
+	bool open;
+	u64 pause;
+	wait_queue_head_t asked;
+	wait_queue_head_t answered;
+};
+
+/**
  * struct gch - a heap
  * @core: the collector's structure; @core.lock protects what follows as well,
  *	up to the next lock
@@ -117,6 +135,7 @@ struct gch {
 	struct gch_world world;
 	struct gch_roots roots;
 	struct gch_track track;
+	struct gch_callback callback;
 	struct gch_requests req;
 	struct gch_events events;
 	struct task_struct *collector;
@@ -135,6 +154,12 @@ void gch_unlock(struct gch *g);
 
 /* ioctl.c */
 long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* callback.c */
+void gch_callback_init(struct gch_callback *cb);
+int gch_callback_ask(struct gch *g);
+void gch_callback_end(struct gch *g, u32 thread, bool lost);
+int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 
 /* tracer.c */
 int gch_trace(struct gch *g, struct gch_root_fault *bad);

@@ -32,6 +32,7 @@ union gch_arg {
 	struct gcheap_finalizers finalizers;
 	struct gcheap_info info;
 	struct gcheap_verify verify;
+	struct gcheap_callback callback;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -374,6 +375,7 @@ static int do_detach(struct gch *g, union gch_arg *arg)
 	if (err)
 		return err;
 	gch_thread_retire_all(&g->core, a->thread);
+	gch_callback_end(g, a->thread, false);
 	gch_unlock(g);
 	err = gch_world_detach(&g->world, a->thread);
 	if (err)
@@ -808,6 +810,11 @@ static int do_verify(struct gch *g, union gch_arg *arg)
 	return err;
 }
 
+static int do_callback(struct gch *g, union gch_arg *arg)
+{
+	return gch_callback_call(g, &arg->callback);
+}
+
 /* Shortest argument: what every structure begins with, size and flags. */
 #define ARG_MIN		8
 
@@ -853,6 +860,8 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers, 0, false, do_finalizers),
 	CALL(GCHEAP_IOC_INFO, gcheap_info, 0, false, do_info),
 	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),
+	CALL(GCHEAP_IOC_CALLBACK, gcheap_callback,
+	     GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END, false, do_callback),
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)

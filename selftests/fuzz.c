@@ -16,6 +16,7 @@ static const uint8_t sizes[] = {
 	sizeof(struct gcheap_hold), sizeof(struct gcheap_param),
 	sizeof(struct gcheap_finalizer), sizeof(struct gcheap_finalizers),
 	sizeof(struct gcheap_info), sizeof(struct gcheap_verify),
+	sizeof(struct gcheap_callback),
 };
 
 static struct raw h;
@@ -80,6 +81,9 @@ static void one_ioctl(int fd, uint64_t *s)
 		arg[2] = -1;
 	if (nr == 4 && rnd(s) % 4)
 		return;		/* stay attached, mostly */
+	/* Nobody wakes up who waits for a pause, and pauses wait for who does not answer. */
+	if (GCHEAP_IOC_SETUP + nr == GCHEAP_IOC_CALLBACK)
+		arg[1] = rnd(s) % 64 ? GCHEAP_CALLBACK_END : GCHEAP_CALLBACK_MORE;
 	ioctl(fd, GCHEAP_IOC_SETUP + nr, arg);
 }
 

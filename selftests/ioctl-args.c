@@ -29,6 +29,7 @@ static const struct call {
 	CALL(FINALIZERS, finalizers, 0),
 	CALL(INFO, info, 0),
 	CALL(VERIFY, verify, 0),
+	CALL(CALLBACK, callback, GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
@@ -40,6 +41,7 @@ union any {
 	struct gcheap_setup setup;
 	struct gcheap_cache_create cache_create;
 	struct gcheap_thread thread;
+	struct gcheap_callback callback;
 	struct gcheap_large large;
 	struct gcheap_root root;
 	struct gcheap_hold hold;
@@ -62,7 +64,7 @@ TEST(unknown)
 	struct raw h = raw_open(0);
 	union any a = { .size = sizeof(a) };
 
-	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x12), &a), ENOTTY);
+	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x13), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE + 1, 1), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, 0, &a), ENOTTY);
@@ -164,6 +166,9 @@ static union any sensible(const struct call *c)
 		break;
 	case GCHEAP_IOC_THREAD_DETACH:
 		a.thread.thread = raw_thread + 1;
+		break;
+	case GCHEAP_IOC_CALLBACK:
+		a.callback.thread = raw_thread + 1;
 		break;
 	case GCHEAP_IOC_LARGE:
 		a.large.bytes = 100000;

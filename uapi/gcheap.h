@@ -69,6 +69,7 @@
  *   EBUSY   already done / still in use           ENOENT  no such cache, root, object
  *   ENOMEM  heap limit, reservation, or memory    ENOSPC  too many caches, roots, threads
  *   ESRCH   thread not attached / not the caller  EINTR   a fatal signal came first
+ *           (CALLBACK: any signal)
  *   EPROTONOSUPPORT  ABI or layout version        EOPNOTSUPP  required feature missing
  *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
  *   EAGAIN  the collection could not be completed (a root was unreadable, or
@@ -261,15 +262,17 @@ enum {
 #define GCHEAP_IOC_FINALIZERS	_IO(GCHEAP_IOC_TYPE, 0x0f)
 #define GCHEAP_IOC_INFO		_IO(GCHEAP_IOC_TYPE, 0x10)
 #define GCHEAP_IOC_VERIFY	_IO(GCHEAP_IOC_TYPE, 0x11)
+#define GCHEAP_IOC_CALLBACK	_IO(GCHEAP_IOC_TYPE, 0x12)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
 #define GCHEAP_FEAT_FINALIZERS	(1ULL << 2)
 #define GCHEAP_FEAT_DTV		(1ULL << 3)	/* GCHEAP_IOC_TLS with a DTV */
 #define GCHEAP_FEAT_CONCURRENT	(1ULL << 4)	/* GCHEAP_PARAM_CONCURRENT */
+#define GCHEAP_FEAT_CALLBACK	(1ULL << 5)	/* GCHEAP_IOC_CALLBACK */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
-				 GCHEAP_FEAT_CONCURRENT)
+				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -583,6 +586,30 @@ struct gcheap_verify {
 	__u64 detail;
 };
 
+#define GCHEAP_CALLBACK_MORE	(1u << 0) /* this is not all: return at once */
+#define GCHEAP_CALLBACK_END	(1u << 1) /* be a thread like others again */
+#define GCHEAP_CALLBACK_WORDS	512
+/**
+ * struct gcheap_callback - GCHEAP_IOC_CALLBACK: tell roots that only code can find
+ * @thread: the caller's number. It becomes the heap's callback thread: pauses do not
+ *	stop it, and its registers, stack and TLS are no roots. EBUSY: another one is.
+ * @pause: in: the pause that is being answered, 0: none; out: one that asks
+ * @words, @n: user address of words that may be pointers, at most _CALLBACK_WORDS
+ * Without flags the call waits for a pause that asks (EINTR: any signal). The thread
+ * looks at the stopped program, changes nothing in the heap, waits for nobody, and
+ * calls again with what it has found. EAGAIN: it took longer than 200 ms; the pause has
+ * ended without a result, and what was told does not count. A callback thread that dies
+ * without _END leaves a heap whose collections fail (EAGAIN) until there is another.
+ */
+struct gcheap_callback {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 n;
+	__u64 words;
+	__u64 pause;
+};
+
 enum {				/* gcheap_event.type */
 	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
 	GCHEAP_EV_FAILED	= 2,	/* a: errno: a cycle's attempts have all ended */
@@ -627,6 +654,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizer) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizers) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);
 
 #endif

@@ -81,6 +81,7 @@ struct gch_herd {
  * @doomed: it has run its work on its way to death
  * @dead: it no longer uses the address space
  * @awaited: counted in herd.awaited
+ * @exempt: the callback thread (R10): neither stopped nor a root
  * @seen: last stop in which it was found on a CPU in a system call, its registers
  *	saved; then @tp is its thread pointer
  *
@@ -102,6 +103,7 @@ struct gch_thread {
 	bool doomed;
 	bool dead;
 	bool awaited;
+	bool exempt;
 	u64 seen;
 	unsigned long tp;
 	struct rcu_head rcu;

@@ -33,6 +33,7 @@
  *     runs the callback and parks. These are waited for.
  *   - on a CPU in the kernel otherwise, or switched in since: it parks or leaves
  *     the CPU soon; looked at again, with further interrupts to its CPU.
+ * A thread may be exempt (R10): it answers for the roots it knows, see callback.c.
  * rules: R10 (who is stopped), R8 (nothing here waits for a lock that a
  * sleeping thread could hold).
  *
@@ -156,7 +157,7 @@ static void thread_arm(struct gch_thread *t)
 	struct gch_herd *h = t->herd;
 
 	lockdep_assert_held(&h->lock);
-	if (t->queued || t->parked || t->dead)
+	if (t->queued || t->parked || t->dead || t->exempt)
 		return;
 	refcount_inc(&h->ref);
 	refcount_inc(&t->ref);
@@ -372,7 +373,7 @@ static void thread_work(struct callback_head *work)
 			t->dead = true;
 		else if (killed || current->flags & PF_EXITING)
 			t->doomed = true;
-		else if (h->state == GCH_HERD_STOP)
+		else if (h->state == GCH_HERD_STOP && !t->exempt)
 			t->parked = true;
 		thread_arrived(t);
 		if (!t->parked)
@@ -414,7 +415,7 @@ static void look_at_current(void *info)
 /* Lock held; state STOP; B2 is behind us. */
 static bool thread_stopped(struct gch_thread *t)
 {
-	if (thread_gone(t) || t->doomed)
+	if (thread_gone(t) || t->doomed || t->exempt)
 		return true;
 	if (!t->queued && !t->parked)
 		return false;
@@ -652,7 +653,7 @@ void gch_thread_capture(struct gch_thread *t, struct gch_capture *c)
 	spin_lock(&h->lock);
 	c->how = GCH_GONE;
 	/* A heap that dies in a pause lets its threads go: no roots either. */
-	if (thread_gone(t) || t->doomed || h->state == GCH_HERD_DEAD ||
+	if (thread_gone(t) || t->doomed || t->exempt || h->state == GCH_HERD_DEAD ||
 	    WARN_ON_ONCE(!t->queued && !t->parked))
 		goto out;
 	on_cpu = gch_task_on_cpu(task);
@@ -934,6 +935,27 @@ u32 gch_world_reap(struct gch_world *w)
 	}
 	put_all(&gone);
 	return n;
+}
+
+/**
+ * gch_world_exempt() - stops pass over a thread from now on, or no more
+ * @slot: where it is attached
+ *
+ * One that is stopped like others again in a pause does not get to user mode in it.
+ */
+void gch_world_exempt(struct gch_world *w, u32 slot, bool on)
+{
+	struct gch_herd *h = w->herd;
+	struct gch_thread *t;
+
+	spin_lock(&h->lock);
+	t = xa_load(&w->slots, slot);
+	if (t) {
+		t->exempt = on;
+		if (!on && h->state == GCH_HERD_STOP)
+			thread_arm(t);
+	}
+	spin_unlock(&h->lock);
 }
 
 /** gch_world_mm() - the address space it is bound to, or NULL; identity only */
