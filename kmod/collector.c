@@ -201,9 +201,7 @@ static int sweep_all(struct gch *g)
 	}
 	gch_cycle_end(&g->core);
 	g->black_bytes = g->core.n.black_bytes;
-	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last + g->black_bytes,
-				      g->core.param.growth,
-				      g->core.param.min_heap);
+	gch_pace_plan(g);
 	gch_unlock(g);
 	return 0;
 }
@@ -407,7 +405,7 @@ int gch_collect_for_room(struct gch *g)
  */
 void gch_collect_if_due(struct gch *g)
 {
-	if (g->core.n.alloc_since < g->trigger || READ_ONCE(g->req.hold))
+	if (!gch_pace_due(g) || READ_ONCE(g->req.hold))
 		return;
 	if (READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
 	    g->core.phase == GCHEAP_PHASE_IDLE)

@@ -94,6 +94,19 @@ struct gch_callback {
 };
 
 /**
+ * struct gch_pace - when cycles that mark beside the program begin and how they advance
+ * @start: bytes handed out since the last marking when the next is due
+ * @runway: bytes handed out while marking, lately
+ * @from, @room: bytes handed out when marking began, and from then on until the goal
+ * @work: bytes it is expected to mark
+ */
+struct gch_pace {
+	u64 start, runway;
+	u64 from, room;
+	u64 work;
+};
+
+/**
  * struct gch - a heap
  * @core: the collector's structure; @core.lock protects what follows as well,
  *	up to the next lock
@@ -105,6 +118,9 @@ struct gch_callback {
  * @pauses: completed and ended ones; @trace_rounds: over dirty pages
  * @pause_budget: ns that a pause may take to complete the marking, at first
  * @concurrent: mark while the program runs
+ * @trigger: bytes that may be handed out from one marking to the end of the next
+ * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
+ *	all, waits included, of which there were @assist_waits
  * @thawed: waits for the end of the frozen phases
  */
 struct gch {
@@ -129,6 +145,8 @@ struct gch {
 	bool concurrent;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;
+	struct gch_pace pace;
+	u64 assists, assist_bytes, assist_ns, assist_waits;
 	wait_queue_head_t thawed;
 
 	struct mutex fetch;	/* setup; handing finalizers out */
@@ -161,7 +179,16 @@ int gch_callback_ask(struct gch *g);
 void gch_callback_end(struct gch *g, u32 thread, bool lost);
 int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 
+/* pacer.c */
+void gch_pace_plan(struct gch *g);
+bool gch_pace_due(struct gch *g);
+void gch_pace_begin(struct gch *g);
+void gch_pace_end(struct gch *g);
+int gch_pace_assist(struct gch *g);
+int gch_await_marked(struct gch *g);
+
 /* tracer.c */
+bool gch_mark_until(struct gch *g, u64 deadline);
 int gch_trace(struct gch *g, struct gch_root_fault *bad);
 
 /* collector.c */

@@ -138,7 +138,7 @@ static int do_setup(struct gch *g, union gch_arg *arg)
 	h->param.growth = a->growth;
 	h->param.precise_only = a->flags & GCHEAP_SETUP_PRECISE_ONLY;
 	g->roots.precise_only = h->param.precise_only;
-	g->trigger = gch_plan_trigger(0, a->growth, a->min_heap);
+	gch_pace_plan(g);
 	a->meta_size = (a->heap_size >> GCHEAP_CHUNK_SHIFT) * GCHEAP_META_STRIDE;
 	a->tcb_size = (u64)a->max_threads * GCHEAP_TCB_SIZE;
 	g->meta_size = a->meta_size;
@@ -292,15 +292,6 @@ static bool cache_ok(struct gch *g, u32 cache, bool large)
 	       !(g->core.cache[cache]->flags & GCHEAP_CACHE_LARGE) == !large;
 }
 
-/* Wait for the end of the marking: 0, -EINTR or -ENXIO. */
-static int await_marked(struct gch *g)
-{
-	if (wait_event_killable(g->thawed, !READ_ONCE(g->core.black) ||
-				READ_ONCE(g->dead)))
-		return -EINTR;
-	return READ_ONCE(g->dead) ? -ENXIO : 0;
-}
-
 static int do_cache_destroy(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_cache_destroy *a = &arg->cache_destroy;
@@ -317,7 +308,7 @@ static int do_cache_destroy(struct gch *g, union gch_arg *arg)
 		marking = g->core.black;
 		gch_unlock(g);
 		/* Spans that have emptied stay until marking is over. */
-	} while (err == -EBUSY && marking && !(err = await_marked(g)));
+	} while (err == -EBUSY && marking && !(err = gch_await_marked(g)));
 	return err;
 }
 
@@ -461,6 +452,9 @@ static int do_spans(struct gch *g, union gch_arg *arg)
 	if (a->want > GCHEAP_BATCH)
 		return -EINVAL;
 	a->got = 0;
+	err = a->want ? gch_pace_assist(g) : 0;
+	if (err)
+		return err;
 	err = spans_once(g, a);
 	if (err != -ENOMEM)
 		return err;
@@ -539,6 +533,9 @@ static int do_large(struct gch *g, union gch_arg *arg)
 
 	if (!a->bytes)
 		return -EINVAL;
+	err = gch_pace_assist(g);
+	if (err)
+		return err;
 	err = large_once(g, a);
 	if (err != -ENOMEM)
 		return err;
@@ -654,8 +651,7 @@ static int param_set(struct gch *g, u32 param, u64 value)
 		g->track.way = gch_track_way(value);
 		break;
 	}
-	g->trigger = gch_plan_trigger(g->core.n.marked_bytes_last + g->black_bytes, p->growth,
-				      p->min_heap);
+	gch_pace_plan(g);
 	return 0;
 }
 

@@ -52,6 +52,12 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->pages_logged = g->track.logged;
 	s->write_faults = READ_ONCE(g->track.faults);
 	s->black_bytes = g->black_bytes;
+	s->trigger_bytes = n->marked_bytes_last + g->black_bytes +
+			   (g->concurrent ? g->pace.start : g->trigger);
+	s->assists = g->assists;
+	s->assist_bytes = g->assist_bytes;
+	s->assist_ns = g->assist_ns;
+	s->assist_waits = g->assist_waits;
 }
 
 /**

@@ -78,6 +78,23 @@ TRACE_EVENT(gcheap_spans,
 		  __entry->cache, __entry->got, __entry->heap)
 );
 
+TRACE_EVENT(gcheap_assist,
+	TP_PROTO(struct gch *g, u64 bytes, u64 ns),
+	TP_ARGS(g, bytes, ns),
+	TP_STRUCT__entry(
+		__field(u64, cycle)
+		__field(u64, bytes)
+		__field(u64, ns)
+	),
+	TP_fast_assign(
+		__entry->cycle = g->cycles;
+		__entry->bytes = bytes;
+		__entry->ns = ns;
+	),
+	TP_printk("cycle=%llu bytes=%llu ns=%llu", __entry->cycle, __entry->bytes,
+		  __entry->ns)
+);
+
 TRACE_EVENT(gcheap_release,
 	TP_PROTO(struct gch *g, u64 pages),
 	TP_ARGS(g, pages),

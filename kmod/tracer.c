@@ -29,8 +29,8 @@
 #define ROUNDS		4	/* between pauses */
 #define FEW_PAGES	64
 
-/* Mark for a while; core.lock held. Return: whether there is more to do. */
-static bool mark_until(struct gch *g, u64 deadline)
+/** gch_mark_until() - mark for a while; core.lock held. Return: whether there is more. */
+bool gch_mark_until(struct gch *g, u64 deadline)
 {
 	bool more;
 
@@ -50,7 +50,7 @@ static int drain(struct gch *g)
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
 		env_lock(&g->core.lock);
-		more = mark_until(g, ktime_get_ns() + SLICE_NS);
+		more = gch_mark_until(g, ktime_get_ns() + SLICE_NS);
 		gch_unlock(g);
 		cond_resched();
 	} while (more);
@@ -85,7 +85,7 @@ static int finish_marking(struct gch *g, u64 budget)
 		return -EAGAIN;
 	env_lock(&g->core.lock);
 	gch_track_logged(g);
-	more = mark_until(g, ktime_get_ns() + budget);
+	more = gch_mark_until(g, ktime_get_ns() + budget);
 	env_unlock(&g->core.lock);
 	return more ? -EAGAIN : 0;
 }
@@ -99,6 +99,7 @@ static void thaw(struct gch *g, int err)
 	} else {
 		gch_track_end(g);
 		gch_cycle_finish(&g->core);
+		gch_pace_end(g);
 		gch_cycle_verify(g);
 		gch_cycle_sweep(&g->core);
 	}
@@ -175,6 +176,7 @@ int gch_trace(struct gch *g, struct gch_root_fault *bad)
 	gch_track_begin(g);
 	env_lock(&g->core.lock);
 	gch_cycle_trace(&g->core);
+	gch_pace_begin(g);
 	gch_unlock(g);
 	err = trace_pauses(g, bad);
 	if (err) {

@@ -198,7 +198,7 @@ struct gcheap_status {
 	__u64 heap_peak;
 	__u64 resident_bytes;		/* heap pages held */
 	__u64 meta_bytes;		/* metadata, kernel tables included */
-	__u64 goal_bytes;		/* heap size that starts the next cycle */
+	__u64 goal_bytes;		/* heap size at which the next cycle is to be over */
 	__u64 limit_bytes;		/* 0: none */
 	__u64 alloc_bytes;		/* handed out since the start, in free cells */
 	__u64 alloc_large_bytes;	/* of these large objects */
@@ -231,6 +231,11 @@ struct gcheap_status {
 	__u64 pages_logged;		/* of these in pauses */
 	__u64 write_faults;		/* of the program on protected pages */
 	__u64 black_bytes;		/* last cycle: handed out while marking */
+	__u64 trigger_bytes;		/* heap size that starts the next cycle */
+	__u64 assists;			/* slices marked in _SPANS and _LARGE, */
+	__u64 assist_bytes;		/* marked so, */
+	__u64 assist_ns;		/* and time taken, waiting included */
+	__u64 assist_waits;		/* calls that waited for marking to end */
 };
 
 enum {
@@ -390,8 +395,9 @@ struct gcheap_thread {
  * @got: out: spans given, 1..@want
  * @span: out: their first slots' numbers
  * The caller's earlier spans of the cache are taken back as its cursor says,
- * cursor.pos is set to 0. Early frees are drained. May collect. ENOMEM: the
- * limit is reached with everything collected; the heap stays usable.
+ * cursor.pos is set to 0. Early frees are drained. May collect; while marking is under
+ * way it may mark first, or wait for the end of it when the goal is reached (_LARGE too).
+ * ENOMEM: the limit is reached with everything collected; the heap stays usable.
  */
 struct gcheap_spans {
 	__u32 size;

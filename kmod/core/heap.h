@@ -362,6 +362,10 @@ void gch_phase_set(struct gch_heap *h, u32 phase);
 
 /* plan.c: policy, pure functions of numbers */
 u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap);
+u64 gch_plan_within(u64 trigger, u64 marked, u64 limit);
+u64 gch_plan_start(u64 room, u64 runway);
+u64 gch_plan_room(u64 trigger, u64 from);
+u64 gch_plan_debt(u64 work, u64 done, u64 handed, u64 room);
 u64 gch_plan_retain(u64 heap_bytes, u64 trigger);
 
 /* verify.c */

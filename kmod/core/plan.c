@@ -18,6 +18,66 @@ u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap)
 }
 
 /**
+ * gch_plan_within() - the same below a limit
+ * @trigger: as of gch_plan_trigger(); @marked: likewise
+ * @limit: bytes the heap may have, 0: any number
+ *
+ * A sixteenth of the room stays for spans that are in use in part only.
+ */
+u64 gch_plan_within(u64 trigger, u64 marked, u64 limit)
+{
+	u64 room = limit > marked ? limit - marked : 0;
+
+	if (!limit)
+		return trigger;
+	return min(trigger, max_t(u64, room - room / 16, GCHEAP_SLOT_SIZE));
+}
+
+/**
+ * gch_plan_start() - bytes handed out when a cycle that ends by @room has to begin
+ * @room: as of gch_plan_trigger()
+ * @runway: bytes handed out while marking, lately
+ *
+ * At least a sixteenth of the room ahead and at most half of it.
+ */
+u64 gch_plan_start(u64 room, u64 runway)
+{
+	return room - min(max(runway + runway / 8, room / 16), room / 2);
+}
+
+/**
+ * gch_plan_room() - bytes that may be handed out while marking
+ * @trigger: since the last marking; @from: of these gone when marking began
+ *
+ * It may have begun late: then an eighth of all that nevertheless.
+ */
+u64 gch_plan_room(u64 trigger, u64 from)
+{
+	u64 least = max_t(u64, trigger / 8, 16 * GCHEAP_SLOT_SIZE);
+
+	return from < trigger ? max(trigger - from, least) : least;
+}
+
+/**
+ * gch_plan_debt() - bytes by which marking lags behind allocation
+ * @work: to be marked, as far as known; @done: of these marked
+ * @handed: bytes handed out since it began; @room: when it has to be over
+ *
+ * Marking is to advance at the same pace as allocation, and to be over somewhat earlier.
+ */
+u64 gch_plan_debt(u64 work, u64 done, u64 handed, u64 room)
+{
+	u64 due;
+
+	if (handed >= room)
+		return ~0ull;
+	/* Of 1024 parts, so that nothing overflows; the last eighth of them is spare. */
+	due = min_t(u64, env_div64(handed << 10, room - room / 8), 1024);
+	due = (work >> 10) * due;
+	return due > done ? due - done : 0;
+}
+
+/**
  * gch_plan_retain() - pages worth keeping behind free slots
  * @heap_bytes: bytes in spans after the sweep
  * @trigger: bytes that will be handed out before the next cycle

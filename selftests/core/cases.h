@@ -14,7 +14,10 @@
 
 #define GCT_PLAN_CASES(X)	\
 	X(plan_trigger) \
-	X(plan_retain)
+	X(plan_retain) \
+	X(plan_within) \
+	X(plan_start) \
+	X(plan_debt)
 
 #define GCT_RUN_CASES(X)	\
 	X(run_first_fit) \

@@ -34,3 +34,47 @@ void gct_plan_retain(void)
 	CHECK(gch_plan_retain(1ull << 40, 1ull << 40) >= 1ull << 40);
 	CHECK(gch_plan_retain(0, ~0ull) == ~0ull);
 }
+
+void gct_plan_within(void)
+{
+	CHECK_EQ(gch_plan_within(8 << 20, 8 << 20, 0), 8 << 20);
+	CHECK_EQ(gch_plan_within(8 << 20, 8 << 20, 64 << 20), 8 << 20);
+	CHECK_EQ(gch_plan_within(8 << 20, 8 << 20, 12 << 20), (4 << 20) - (4 << 20) / 16);
+	CHECK_EQ(gch_plan_within(8 << 20, 16 << 20, 16 << 20), GCHEAP_SLOT_SIZE);
+	CHECK_EQ(gch_plan_within(8 << 20, 17 << 20, 16 << 20), GCHEAP_SLOT_SIZE);
+}
+
+void gct_plan_start(void)
+{
+	const u64 room = 64 << 20;
+
+	CHECK_EQ(gch_plan_start(room, 0), room - (4 << 20));
+	CHECK_EQ(gch_plan_start(room, 16 << 20), room - (18 << 20));
+	CHECK_EQ(gch_plan_start(room, 1ull << 40), room / 2);
+	CHECK_EQ(gch_plan_start(GCHEAP_SLOT_SIZE, 0), GCHEAP_SLOT_SIZE * 15 / 16);
+	/* What is left when marking begins: never nothing, however late that is. */
+	CHECK_EQ(gch_plan_room(room, room - (18 << 20)), 18 << 20);
+	CHECK_EQ(gch_plan_room(room, room), room / 8);
+	CHECK_EQ(gch_plan_room(room, 2 * room), room / 8);
+	CHECK_EQ(gch_plan_room(1, 1), 16 * GCHEAP_SLOT_SIZE);
+}
+
+void gct_plan_debt(void)
+{
+	const u64 work = 100 << 20, room = 80 << 20;
+	u64 debt, last = 0, handed;
+
+	CHECK_EQ(gch_plan_debt(work, 0, 0, room), 0);
+	CHECK_EQ(gch_plan_debt(work, 0, 35 << 20, room), work / 2);
+	CHECK_EQ(gch_plan_debt(work, work / 2, 35 << 20, room), 0);
+	CHECK_EQ(gch_plan_debt(work, work, room - 1, room), 0);
+	CHECK_EQ(gch_plan_debt(work, 2 * work, room, room), ~0ull);
+	for (handed = 0; handed < room; handed += 1 << 18) {
+		debt = gch_plan_debt(work, 0, handed, room);
+		CHECK(debt >= last && debt <= work);
+		last = debt;
+	}
+	CHECK_EQ(last, work);
+	/* Nothing overflows. */
+	CHECK(gch_plan_debt(1ull << 50, 0, 1ull << 49, 1ull << 50) > 1ull << 48);
+}
