@@ -17,6 +17,7 @@ typedef ElfW(Phdr) gch_phdr;
 struct gch_walk {
 	struct gch_vec data;	/* struct gch_root */
 	struct gch_vec modules;	/* struct gcheap_tls_module */
+	uint64_t number;	/* walks in the order of what they saw */
 	uint64_t adds, subs;
 	bool failed;		/* no memory */
 };
@@ -101,6 +102,9 @@ static int gch_walk_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct gch_walk *w = arg;
 
+	/* Under the loader's lock. */
+	if (!w->number)
+		w->number = ++gch.dl.walks;
 	w->adds = info->dlpi_adds;
 	w->subs = info->dlpi_subs;
 	gch_walk_data(w, info);
@@ -179,6 +183,7 @@ static int gch_tell_heaps(const struct gch_walk *w)
 			err = gch_tell_heap(gch.heap[i], w);
 	if (err)
 		return err;
+	gch.dl.applied = w->number;
 	WRITE_ONCE(gch.dl.adds, w->adds);
 	WRITE_ONCE(gch.dl.subs, w->subs);
 	return 0;
@@ -190,7 +195,7 @@ static int gch_dl_apply_walk(const struct gch_walk *w)
 	int err = 0;
 
 	pthread_mutex_lock(&gch.lock);
-	if (w->adds + w->subs >= gch.dl.adds + gch.dl.subs)
+	if (w->number > gch.dl.applied)
 		err = gch_tell_heaps(w);
 	pthread_mutex_unlock(&gch.lock);
 	return err;
@@ -274,6 +279,18 @@ void *gch_dlopen(const char *file, int mode)
 	return object;
 }
 
+/* What goes to another namespace is not seen, but the loader counts it with the others. */
+void *gch_dlmopen(Lmid_t space, const char *file, int mode)
+{
+	void *object;
+
+	gch_setup();
+	gch_dl_begin();
+	object = gch.real_dlmopen(space, file, mode);
+	gch_dl_end();
+	return object;
+}
+
 int gch_dlclose(void *object)
 {
 	int err;
@@ -288,5 +305,6 @@ int gch_dlclose(void *object)
 void gch_dl_setup(void)
 {
 	gch.real_dlopen = dlsym(RTLD_NEXT, "dlopen");
+	gch.real_dlmopen = dlsym(RTLD_NEXT, "dlmopen");
 	gch.real_dlclose = dlsym(RTLD_NEXT, "dlclose");
 }

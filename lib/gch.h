@@ -6,7 +6,8 @@
  * a heap, nothing else does:
  *   dl_lock		recursive; a dlopen() or dlclose() or an explicit
  *			collection is under way (dl.c, heap.c)
- *   run_lock		taken by trylock only: somebody runs finalizers
+ *   run_lock		taken by trylock only: somebody runs finalizers (and let go under
+ *			lock, so that a heap closed meanwhile is closed for good then)
  *   start_lock		recursive; threads being made and joined (pthread.c)
  *   lock		lists of heaps, threads, roots and caches
  *   slab.lock		each slab's
@@ -16,6 +17,7 @@
 #ifndef GCH_H
 #define GCH_H
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -136,7 +138,8 @@ struct gcheap {
 	struct gch_backend backend;
 	uint32_t index;
 	uint32_t flags;
-	bool dead;		/* this is a forked child */
+	bool dead;		/* this is a forked child, or it was closed */
+	struct gcheap *next;	/* closed: in gch.closing or gch.spare */
 	int dl_held;
 	uint64_t traced;	/* cycles told about */
 	struct gcheap_cache *by_class[GCH_KINDS][GCH_CLASSES];
@@ -149,6 +152,8 @@ struct gcheap {
 
 struct gch_dl {
 	uint64_t adds, subs;	/* the loader's, as of the last refresh */
+	uint64_t walks;		/* begun, under the loader's lock */
+	uint64_t applied;	/* number of the last that was applied */
 	uint32_t stamp;
 };
 
@@ -173,10 +178,13 @@ struct gch_state {
 	pthread_mutex_t start_lock;
 	pthread_mutex_t run_lock;
 	struct gcheap *heap[GCH_HEAPS];
+	struct gcheap *closing;	/* while finalizers run */
+	struct gcheap *spare;	/* others may still look at what they were */
 	struct gch_thread *threads;
 	pthread_key_t key;
 	struct gch_dl dl;
 	void *(*real_dlopen)(const char *file, int mode);
+	void *(*real_dlmopen)(Lmid_t space, const char *file, int mode);
 	int (*real_dlclose)(void *object);
 	uint32_t tls_below;	/* bytes of static storage around the thread pointer */
 	uint32_t tls_above;
@@ -187,6 +195,7 @@ extern struct gch_state gch;
 
 void gch_setup(void);
 int gch_heap_get(struct gcheap **heap);
+void gch_heaps_close(struct gcheap *list);
 struct gcheap *gch_heap_at(const void *p);
 int gch_env_options(struct gcheap_options *o);
 void gch_env_switches(void);
@@ -315,6 +324,7 @@ int gch_dl_check(void);
 int gch_dl_apply(void);
 void gch_dl_setup(void);
 void *gch_dlopen(const char *file, int mode);
+void *gch_dlmopen(Lmid_t space, const char *file, int mode);
 int gch_dlclose(void *object);
 void gch_tls_setup(void);
 bool gch_tls_note(struct gch_vec *modules, uint32_t module, size_t bytes, const void *block);

@@ -55,6 +55,11 @@ GCH_API void *dlopen(const char *file, int mode)
 	return gch_dlopen(file, mode);
 }
 
+GCH_API void *dlmopen(Lmid_t space, const char *file, int mode)
+{
+	return gch_dlmopen(space, file, mode);
+}
+
 GCH_API int dlclose(void *object)
 {
 	return gch_dlclose(object);

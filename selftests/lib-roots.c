@@ -238,6 +238,21 @@ TEST(bss_of_a_dlopened_object)
 	in_object("dl_bss_address");
 }
 
+/* The loader's counts are of all namespaces, and no clock after that. */
+TEST(data_of_an_object_dlopened_after_dlmopen)
+{
+	void *o;
+
+	CHECK_EQ(gcheap_init(), 0);
+	for (int i = 0; i < 3; i++) {
+		o = dlmopen(LM_ID_NEWLM, "libm.so.6", RTLD_NOW);
+		CHECK(o);
+		if (i == 1)
+			CHECK_EQ(dlclose(o), 0);
+	}
+	in_object("dl_data_address");
+}
+
 TEST(tls_of_a_dlopened_object)
 {
 	in_object("dl_tls_address");
