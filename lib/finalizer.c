@@ -144,7 +144,7 @@ static int gch_run_all(struct gcheap *h)
 {
 	int n = 0, some;
 
-	while (!h->dead && READ_ONCE(h->backend.status->finalizers_ready)) {
+	while (!READ_ONCE(h->dead) && READ_ONCE(h->backend.status->finalizers_ready)) {
 		some = gch_run_some(h);
 		if (!some)
 			break;
@@ -167,7 +167,14 @@ static bool gch_run_begin(int *cancel)
 
 static void gch_run_end(int cancel)
 {
+	struct gcheap *closed;
+
+	pthread_mutex_lock(&gch.lock);
+	closed = gch.closing;
+	gch.closing = NULL;
 	pthread_mutex_unlock(&gch.run_lock);
+	pthread_mutex_unlock(&gch.lock);
+	gch_heaps_close(closed);
 	pthread_setcancelstate(cancel, NULL);
 }
 
@@ -187,9 +194,12 @@ GCH_API int gcheap_finalizers_run(void)
 
 	if (!gch_run_begin(&cancel))
 		return 0;
-	for (int i = 0; i < GCH_HEAPS; i++)
-		if (gch.heap[i])
-			n += gch_run_all(gch.heap[i]);
+	for (int i = 0; i < GCH_HEAPS; i++) {
+		struct gcheap *h = READ_ONCE(gch.heap[i]);
+
+		if (h)
+			n += gch_run_all(h);
+	}
 	gch_run_end(cancel);
 	return n;
 }

@@ -167,6 +167,48 @@ static void gch_unlist(struct gcheap *h)
 	pthread_mutex_unlock(&gch.lock);
 }
 
+/* Memory for a heap; that of one that was closed, if there is some. */
+static struct gcheap *gch_heap_take(void)
+{
+	struct gcheap *h;
+
+	pthread_mutex_lock(&gch.lock);
+	h = gch.spare;
+	if (h)
+		gch.spare = h->next;
+	pthread_mutex_unlock(&gch.lock);
+	if (!h)
+		return gch_map(sizeof(*h));
+	memset(h, 0, sizeof(*h));
+	return h;
+}
+
+/*
+ * It stays mapped: gch_heap_at() looks at heaps without a lock, and sees one of no
+ * size.
+ */
+static void gch_heap_put(struct gcheap *h)
+{
+	pthread_mutex_lock(&gch.lock);
+	h->next = gch.spare;
+	gch.spare = h;
+	pthread_mutex_unlock(&gch.lock);
+}
+
+/* Heaps that are in no list any more. */
+void gch_heaps_close(struct gcheap *list)
+{
+	struct gcheap *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		if (list->backend.fd >= 0)
+			list->backend.ops->close(&list->backend);
+		WRITE_ONCE(list->backend.size, 0);
+		gch_heap_put(list);
+	}
+}
+
 /* From the environment, for heaps of any kind; gcheap_tune() would wait for heap0. */
 static int gch_switch_on(struct gcheap *h, uint32_t param, bool on)
 {
@@ -229,7 +271,7 @@ close:
 GCH_API struct gcheap *gcheap_open(const struct gcheap_options *options)
 {
 	static const struct gcheap_options defaults;
-	struct gcheap *h = gch_map(sizeof(*h));
+	struct gcheap *h = gch_heap_take();
 	int err;
 
 	if (!h)
@@ -237,19 +279,34 @@ GCH_API struct gcheap *gcheap_open(const struct gcheap_options *options)
 	err = gch_heap_open(h, options ? options : &defaults);
 	if (!err)
 		return h;
-	gch_unmap(h, sizeof(*h));
+	gch_heap_put(h);
 	errno = -err;
 	return NULL;
 }
 
 GCH_API int gcheap_close(struct gcheap *h)
 {
+	bool running;
+
 	if (!h || h == &gch.heap0)
 		return -EINVAL;
 	gch_unlist(h);
-	if (!h->dead)
-		h->backend.ops->close(&h->backend);
-	gch_unmap(h, sizeof(*h));
+	if (h->dead)
+		h->backend.fd = -1;
+	WRITE_ONCE(h->dead, true);
+	h->next = NULL;
+	/* Finalizers may be running, of this heap too: who runs them closes it then. */
+	pthread_mutex_lock(&gch.lock);
+	running = pthread_mutex_trylock(&gch.run_lock);
+	if (running) {
+		h->next = gch.closing;
+		gch.closing = h;
+	} else {
+		pthread_mutex_unlock(&gch.run_lock);
+	}
+	pthread_mutex_unlock(&gch.lock);
+	if (!running)
+		gch_heaps_close(h);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <dlfcn.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gch.h"
 
@@ -128,52 +129,87 @@ static struct gch_start *gch_join_begin(pthread_t id)
 	return s;
 }
 
-static int gch_join_end(struct gch_start *s, int err)
+/* The first thread's, which it makes when it ends; under start_lock. */
+static struct gch_start *gch_start_find_first(pthread_t id)
 {
-	if (!s)
-		return err;
+	struct gch_start *s = gch_start_find(id);
+
+	return s && !s->fn ? s : NULL;
+}
+
+static int gch_join_end(struct gch_start *s, pthread_t id, int err)
+{
 	pthread_mutex_lock(&gch.start_lock);
-	s->joining = false;
-	if (!err)
+	if (!s && !err)
+		s = gch_start_find_first(id);
+	if (s)
+		s->joining = false;
+	if (s && !err)
 		gch_start_release(s);
 	pthread_mutex_unlock(&gch.start_lock);
 	return err;
 }
 
+/* The thread that waits is cancelled: it has not joined the other. */
+static void gch_join_cancelled(void *s)
+{
+	gch_join_end(s, 0, ECANCELED);
+}
+
+#define GCH_JOIN(id, call) ({						\
+	struct gch_start *s_ = gch_join_begin(id);			\
+	int err_;							\
+									\
+	pthread_cleanup_push(gch_join_cancelled, s_);			\
+	err_ = gch_real.call;						\
+	pthread_cleanup_pop(0);						\
+	gch_join_end(s_, id, err_);					\
+})
+
 int gch_pthread_join(pthread_t id, void **result)
 {
-	struct gch_start *s = gch_join_begin(id);
-
-	return gch_join_end(s, gch_real.join(id, result));
+	return GCH_JOIN(id, join(id, result));
 }
 
 int gch_pthread_tryjoin(pthread_t id, void **result)
 {
-	struct gch_start *s = gch_join_begin(id);
-
-	return gch_join_end(s, gch_real.tryjoin(id, result));
+	return GCH_JOIN(id, tryjoin(id, result));
 }
 
 int gch_pthread_timedjoin(pthread_t id, void **result, const struct timespec *until)
 {
-	struct gch_start *s = gch_join_begin(id);
-
-	return gch_join_end(s, gch_real.timedjoin(id, result, until));
+	return GCH_JOIN(id, timedjoin(id, result, until));
 }
 
 int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
 			  const struct timespec *until)
 {
-	struct gch_start *s = gch_join_begin(id);
-
-	return gch_join_end(s, gch_real.clockjoin(id, result, clock, until));
+	return GCH_JOIN(id, clockjoin(id, result, clock, until));
 }
 
 int gch_pthread_detach(pthread_t id)
 {
-	struct gch_start *s = gch_join_begin(id);
+	return GCH_JOIN(id, detach(id));
+}
 
-	return gch_join_end(s, gch_real.detach(id));
+/*
+ * The first thread was not made by pthread_create(), but it may be joined once it has
+ * ended by pthread_exit(). Without a record a result that is an object may be lost.
+ */
+static struct gch_start *gch_start_of_first(void)
+{
+	struct gch_start *s;
+
+	if (gettid() != getpid())
+		return NULL;
+	s = gch_slab_get(&gch.starts);
+	if (!s)
+		return NULL;
+	pthread_mutex_lock(&gch.start_lock);
+	s->id = pthread_self();
+	pthread_mutex_unlock(&gch.start_lock);
+	pthread_setspecific(gch_start_key, s);
+	return s;
 }
 
 void gch_pthread_exit(void *result)
@@ -182,6 +218,8 @@ void gch_pthread_exit(void *result)
 
 	gch_setup();
 	s = pthread_getspecific(gch_start_key);
+	if (!s)
+		s = gch_start_of_first();
 	if (s)
 		WRITE_ONCE(s->result, result);
 	gch_real.exit(result);

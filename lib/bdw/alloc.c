@@ -49,23 +49,36 @@ GCH_API void *GC_malloc_atomic_uncollectable(size_t size)
 	return bdw_keep(bdw_alloc(GCH_NOSCAN, size));
 }
 
+/* There is no moment in which neither is kept, nor one in which another has the address. */
+static void *bdw_realloc_kept(void *old, size_t size)
+{
+	struct gch_object o;
+	void *p;
+
+	if (!gch_object_start(old, &o))
+		return NULL;
+	if (size <= o.room)
+		return old;
+	p = bdw_keep(bdw_alloc(o.cache->kind, size));
+	if (!p)
+		return NULL;
+	memcpy(p, old, o.room);
+	GC_free(old);
+	return p;
+}
+
 GCH_API void *GC_realloc(void *old, size_t size)
 {
-	bool kept = old && bdw_kept(old);
 	void *p;
 
 	if (old && !size) {
 		GC_free(old);
 		return NULL;
 	}
+	if (old && bdw_kept(old))
+		return bdw_realloc_kept(old, size);
 	p = gcheap_realloc(old, size);
-	if (!p)
-		return bdw_out_of_memory(size);
-	if (kept && p != old) {
-		bdw_unkeep(old);
-		bdw_keep(p);
-	}
-	return p;
+	return p ? p : bdw_out_of_memory(size);
 }
 
 GCH_API void GC_free(void *p)

@@ -77,6 +77,37 @@ static void *out_of_memory(size_t bytes)
 	return NULL;
 }
 
+TEST(realloc_of_uncollectable_objects)
+{
+	char *p, *q;
+
+	mock_use();
+	p = GC_malloc_atomic_uncollectable(100);
+	memset(p, 5, 100);
+	CHECK(GC_realloc(p, 50) == p && bdw_kept(p));
+	q = GC_realloc(p, 1000);
+	CHECK(q != p && bdw_kept(q) && !bdw_kept(p));
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(q[i], 5);
+	CHECK(!GC_realloc(q, 0) && !bdw_kept(q));
+}
+
+TEST(roots_are_added_once)
+{
+	static void *table[16];
+	unsigned int before;
+
+	mock_use();
+	GC_init();
+	before = mock.nroots;
+	for (int i = 0; i < 100; i++)
+		GC_add_roots(table, table + 16);
+	GC_add_roots(table + 3, table + 5);
+	CHECK_EQ(mock.nroots, before + 1);
+	GC_add_roots(table + 5, table + 5);
+	CHECK_EQ(mock.nroots, before + 1);
+}
+
 TEST(out_of_memory_is_told)
 {
 	mock_use();

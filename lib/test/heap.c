@@ -127,6 +127,58 @@ TEST(a_heap_is_closed_that_another_thread_has_used)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
+static void closes_its_heap(void *object, void *data)
+{
+	CHECK_EQ(gcheap_close(shared), 0);
+	CHECK_EQ(*(char *)object, 7);
+}
+
+static void is_slow(void *object, void *data)
+{
+	pthread_barrier_wait(data);
+	pthread_barrier_wait(data);
+	*(char *)object = 7;		/* it is there still */
+}
+
+static void *runs_finalizers(void *arg)
+{
+	CHECK_EQ(gcheap_finalizers_run(), 1);
+	return NULL;
+}
+
+static char *finalized_object(gcheap_finalizer_fn fn, void *data)
+{
+	char *p;
+
+	shared = gcheap_open(NULL);
+	CHECK(shared);
+	gcheap_finalizers_on_demand(1);
+	p = gcheap_heap_alloc(shared, 40);
+	*p = 7;
+	CHECK_EQ(gcheap_finalizer_set(p, fn, data), 0);
+	CHECK(mock_finalize(p));
+	return p;
+}
+
+TEST(a_heap_is_closed_that_runs_finalizers)
+{
+	pthread_barrier_t b;
+	pthread_t t;
+	char *p;
+
+	mock_use();
+	finalized_object(closes_its_heap, NULL);
+	CHECK_EQ(gcheap_finalizers_run(), 1);
+	pthread_barrier_init(&b, NULL, 2);
+	p = finalized_object(is_slow, &b);
+	CHECK_EQ(pthread_create(&t, NULL, runs_finalizers, NULL), 0);
+	pthread_barrier_wait(&b);
+	CHECK_EQ(gcheap_close(shared), 0);
+	CHECK(!gcheap_heap_of(p));
+	pthread_barrier_wait(&b);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 static void *asks(void *arg)
 {
 	CHECK_EQ(gcheap_collect_start(), 0);
@@ -319,6 +371,9 @@ static void check_result(void *(*fn)(void *))
 	CHECK(!start_has(object));
 }
 
+static pthread_barrier_t barrier;
+static void *expected;
+
 TEST(a_result_is_kept_until_it_is_asked_for)
 {
 	mock_use();
@@ -344,6 +399,61 @@ TEST(tryjoin_and_timedjoin)
 	CHECK_EQ(pthread_create(&t, NULL, return_it, object), 0);
 	CHECK_EQ(pthread_clockjoin_np(t, &result, CLOCK_MONOTONIC, &soon), 0);
 	CHECK(result == object && !start_has(object));
+}
+
+static void *joins_first(void *first)
+{
+	void *result;
+
+	usleep(100000);			/* it has ended */
+	CHECK(start_has(expected));
+	CHECK_EQ(pthread_join(*(pthread_t *)first, &result), 0);
+	CHECK(result == expected);
+	CHECK(!start_has(expected));
+	_exit(0);
+}
+
+TEST(the_first_threads_result)
+{
+	static pthread_t first;
+	pthread_t t;
+
+	mock_use();
+	expected = gcheap_alloc(10);
+	first = pthread_self();
+	CHECK_EQ(pthread_create(&t, NULL, joins_first, &first), 0);
+	pthread_exit(expected);
+}
+
+static void *joins(void *other)
+{
+	pthread_join(*(pthread_t *)other, NULL);
+	FAIL("joined");
+}
+
+static void *waits(void *object)
+{
+	pthread_barrier_wait(&barrier);
+	return object;
+}
+
+TEST(a_thread_is_cancelled_that_joins_another)
+{
+	pthread_t other, t;
+	void *result;
+
+	mock_use();
+	expected = gcheap_alloc(10);
+	pthread_barrier_init(&barrier, NULL, 2);
+	CHECK_EQ(pthread_create(&other, NULL, waits, expected), 0);
+	CHECK_EQ(pthread_create(&t, NULL, joins, &other), 0);
+	usleep(100000);			/* it waits */
+	CHECK_EQ(pthread_cancel(t), 0);
+	CHECK_EQ(pthread_join(t, &result), 0);
+	CHECK(result == PTHREAD_CANCELED);
+	pthread_barrier_wait(&barrier);
+	CHECK_EQ(pthread_join(other, &result), 0);
+	CHECK(result == expected && !start_has(expected));
 }
 
 static void check_gone(void *object)
