@@ -25,6 +25,7 @@
 
 #define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
 #define ATTEMPTS	20
+#define ATTEMPTS_MAX	1000	/* with those that could not have got far enough */
 #define SWEEP_BATCH	64	/* spans swept with the lock held */
 #define MARK_BATCH	256	/* spans scanned before a look at who is left */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
@@ -62,6 +63,19 @@ static void visit_precise(void *arg, const u64 *words, size_t n)
 	gch_mark_precise(arg, words, n);
 }
 
+static bool visit_heap_word(void *arg, u64 off, u64 *word)
+{
+	const struct gch_heap *h = arg;
+	struct gch_ref r;
+	const u64 *p;
+
+	if (!gch_ref_at(h, off, &r))
+		return false;
+	p = gch_heap_word(h, off);
+	*word = p ? READ_ONCE(*p) : 0;
+	return true;
+}
+
 /**
  * gch_roots_mark() - world stopped: mark what the roots refer to
  *
@@ -73,6 +87,7 @@ int gch_roots_mark(struct gch *g)
 		.arg = &g->core,
 		.ambiguous = visit_ambiguous,
 		.precise = visit_precise,
+		.heap_word = visit_heap_word,
 	};
 	int err;
 
@@ -233,16 +248,17 @@ static void release_pages(struct gch *g)
 
 static int cycle(struct gch *g)
 {
-	int err = -EAGAIN, i;
+	int err = -EAGAIN, i, tries = 0;
 
 	trace_gcheap_cycle_begin(g);
 	gch_world_reap(&g->world);
-	for (i = 0; i < ATTEMPTS && err == -EAGAIN; i++) {
+	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;
 		if (i)
-			schedule_timeout_uninterruptible(i);
+			schedule_timeout_uninterruptible(1 + tries);
 		err = attempt(g, !i);
+		tries += !gch_roots_many_missing(&g->roots);
 	}
 	if (err) {
 		env_lock(&g->core.lock);

@@ -569,6 +569,25 @@ TEST(stack_with_cuts_below)
 }
 
 /* The argument and the return value of a thread live in its descriptor. */
+/*
+ * Every page is a mapping of its own and not there: more parts than twenty attempts can
+ * remember. An attempt that got further is not one of the twenty.
+ */
+TEST(very_many_pages_of_a_stack_are_not_there)
+{
+	enum { PAGES = 3000 };
+	char *lo = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+
+	CHECK(lo != MAP_FAILED);
+	for (int i = 0; i < PAGES; i += 2)
+		CHECK_EQ(mprotect(lo + i * 4096, 4096, PROT_READ), 0);
+	h = raw_open_with(raw_setup_arg(0));
+	raw_attach_at(&h, (uintptr_t)lo, (uintptr_t)lo + PAGES * 4096);
+	CHECK_EQ(raw_try_collect(&h), 0);
+	CHECK_EQ(raw_try_collect(&h), 0);
+}
+
 static void *returns_it(void *arg)
 {
 	void *p = UNHIDE(hidden[0]);

@@ -121,6 +121,42 @@ TEST(shadow_stack_top_out_of_range)
 	CHECK_EQ(marked(), 0);
 }
 
+/*
+ * The heap comes to be mapped where such a word is: it is read as the object that it is,
+ * whatever the page table has.
+ */
+TEST(shadow_stack_top_in_the_heap)
+{
+	struct gcheap_root r = { .size = sizeof(r), .flags = GCHEAP_ROOT_TOP, .len = 8000 };
+	static char *at;
+	char **w, ***top;
+
+	h = (struct raw){ .fd = raw_dev(), .setup = raw_setup_arg(GCHEAP_SETUP_PRECISE_ONLY) };
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_SETUP, &h.setup), 0);
+	w = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	at = raw_hole(RAW_HEAP);
+	r.addr = (uintptr_t)w;
+	r.top = (uintptr_t)at;
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_ROOT_ADD, &r), 0);
+	raw_map(&h);
+	CHECK(h.base == at);
+	raw_attach(&h);
+	raw_hold(&h);
+	top = raw_try_large(&h, raw_cache(&h, GCHEAP_NOSCAN, 0), 100000);
+	CHECK((char *)top == at);
+	raw_root(&h, GCHEAP_ROOT_PRECISE, &at, sizeof(at), NULL);
+	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
+	for (int i = 0; i < 1000; i++)
+		w[i] = raw_take(&h, cache);
+	*top = w + 500;
+	CHECK_EQ(marked(), 501);
+	CHECK_EQ(madvise(h.base, RAW_HEAP, MADV_DONTNEED), 0);
+	CHECK_EQ(marked(), 501);
+	CHECK(*top == w + 500);
+	*top = w + 100;
+	CHECK_EQ(marked(), 101);
+}
+
 TEST(fiber)
 {
 	start();

@@ -227,20 +227,17 @@ static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 	}
 }
 
-/*
- * A word that leads to others. In the heap it is part of an object, and what it leads
- * to is marked from there; pages of the heap are not brought in for it.
- */
+/* A word that leads to others; it may be in an object. */
 static bool scan_word(struct gch_scan *s, unsigned long addr, u64 *word)
 {
 	const struct gch_roots *r = s->roots;
 
 	if (addr % sizeof(u64) || addr >= TASK_SIZE_MAX - sizeof(u64))
 		return false;
+	if (addr >= r->heap_lo && addr < r->heap_hi)
+		return s->v->heap_word(s->v->arg, addr - r->heap_lo, word);
 	if (read_user(word, addr, sizeof(*word)))
 		return true;
-	if (addr >= r->heap_lo && addr < r->heap_hi)
-		return false;
 	unreadable(s, addr, addr + sizeof(u64));
 	return false;
 }
@@ -767,6 +764,16 @@ int gch_roots_prefault(struct gch_roots *r, struct gch_world *w,
 	if (!gch_rule(8))
 		return 0;
 	return bring_registered(&b);
+}
+
+/**
+ * gch_roots_many_missing() - whether the last scan could not remember all it missed
+ *
+ * The next attempt gets further, but cannot succeed but by chance.
+ */
+bool gch_roots_many_missing(const struct gch_roots *r)
+{
+	return r->nmissing == GCH_ROOT_MISSING;
 }
 
 /**

@@ -23,6 +23,9 @@ struct vm_area_struct;
  * @ambiguous: @n words, any of which may be a pointer into the heap
  * @precise: @n words from precise ranges: 0, pointers, or no heap addresses
  *
+ * @heap_word: a word of the heap by its offset, 0 where it was never touched; false: it is
+ *	in no object. (There may be no page table entry for what was.)
+ *
  * Called in the pause from gch_roots_scan(), with no lock held, with page
  * faults enabled; must not sleep for long nor touch user memory. The words are
  * a copy: they were read once and do not change.
@@ -31,6 +34,7 @@ struct gch_root_visitor {
 	void *arg;
 	void (*ambiguous)(void *arg, const u64 *words, size_t n);
 	void (*precise)(void *arg, const u64 *words, size_t n);
+	bool (*heap_word)(void *arg, u64 off, u64 *word);
 };
 
 #define GCH_ROOT_NONE	0		/* no registered range: stack or TLS */
@@ -103,6 +107,7 @@ int gch_roots_prefault(struct gch_roots *r, struct gch_world *w,
 		       struct gch_root_fault *bad);
 int gch_roots_scan(struct gch_roots *r, struct gch_world *w,
 		   const struct gch_root_visitor *v);
+bool gch_roots_many_missing(const struct gch_roots *r);
 int gch_roots_fault_in(struct gch_roots *r, struct gch_world *w,
 		       struct gch_root_fault *bad);
 
