@@ -33,8 +33,8 @@ void gch_callback_init(struct gch_callback *cb)
  * gch_callback_ask() - ask the program's callback thread for roots
  *
  * From the collector, world stopped, phase MARK. Return: 0, there may be no such thread;
- * -EAGAIN: it has not told all in time, has left in this pause, or has died; -ENXIO: the
- * heap has died.
+ * -ETIMEDOUT: it has not told all in time, has left in this pause, or has died; -ENXIO:
+ * the heap has died.
  */
 int gch_callback_ask(struct gch *g)
 {
@@ -51,7 +51,7 @@ int gch_callback_ask(struct gch *g)
 	}
 	env_unlock(&g->core.lock);
 	if (!open)
-		return lost ? -EAGAIN : 0;
+		return lost ? -ETIMEDOUT : 0;
 	wake_up_all(&cb->asked);
 	wait_event_timeout(cb->answered, !READ_ONCE(cb->open) || READ_ONCE(g->dead),
 			   DEADLINE);
@@ -61,7 +61,7 @@ int gch_callback_ask(struct gch *g)
 	open = cb->open || cb->thread == GCH_NO_SLOT;
 	WRITE_ONCE(cb->open, false);
 	env_unlock(&g->core.lock);
-	return open ? -EAGAIN : 0;
+	return open ? -ETIMEDOUT : 0;
 }
 
 /* The caller becomes the callback thread, if there is none. */

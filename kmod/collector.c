@@ -79,7 +79,8 @@ static bool visit_heap_word(void *arg, u64 off, u64 *word)
 /**
  * gch_roots_mark() - world stopped: mark what the roots refer to
  *
- * The phase is MARK then. Return: 0, -EAGAIN: not all could be read, -ENXIO.
+ * The phase is MARK then. Return: 0, -EAGAIN: not all could be read, -ETIMEDOUT: the
+ * attempt ends, -ENXIO.
  */
 int gch_roots_mark(struct gch *g)
 {
@@ -201,7 +202,7 @@ static int attempt(struct gch *g, bool first)
 	gch_mm_leave(&g->world);
 	if (bad.error)
 		report_root(g, &bad);
-	return err;
+	return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 
 /* Return: 0, or -ENXIO: the heap has died, and its pages are to go at once (R9). */

@@ -15,6 +15,7 @@ struct cell {
 static struct raw h;
 static unsigned int cache;
 static struct cell **table;	/* a registered range */
+static struct cell *list;	/* another: what is being built */
 static uint64_t limit;
 
 static uint64_t cycles_wanted(void)
@@ -45,6 +46,7 @@ static void start(uint64_t bytes)
 	cache = raw_typed(&h, CELL / 8, 1, 0);
 	table = calloc(N / 16, sizeof(*table));
 	raw_root(&h, GCHEAP_ROOT_PRECISE, table, N / 16 * sizeof(*table), NULL);
+	raw_root(&h, GCHEAP_ROOT_PRECISE, &list, sizeof(list), NULL);
 	/* Lists of sixteen: marking has somewhere to go. */
 	for (uint64_t i = 0; i < N; i++)
 		table[i % (N / 16)] = cell(table[i % (N / 16)], i);
@@ -53,11 +55,11 @@ static void start(uint64_t bytes)
 /* A list of sixteen is replaced by another. */
 static void churn(uint64_t *seed)
 {
-	struct cell *list = NULL;
 	uint64_t k;
 
 	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
 	k = (*seed >> 33) % (N / 16);
+	list = NULL;
 	for (int i = 0; i < 16; i++)
 		list = cell(list, k + (15 - i) * (N / 16));
 	table[k] = list;

@@ -150,7 +150,7 @@ static void put(const char *dir, const char *file, const char *text)
 
 static const char *const events[] = {
 	"gcheap_cycle_begin", "gcheap_cycle_end", "gcheap_pause_begin", "gcheap_pause_end",
-	"gcheap_spans", "gcheap_release",
+	"gcheap_spans", "gcheap_release", "gcheap_assist",
 };
 #define NEVENTS	(int)(sizeof(events) / sizeof(*events))
 
@@ -209,6 +209,24 @@ static void cycles_with_all_events(void)
 	CHECK(raw_status(&h).pages_released > 0);
 }
 
+/* So much that is alive that marking lags behind allocation, now and then. */
+static void cycles_with_assists(void)
+{
+	enum { N = 100000 };
+	static void *table[N];
+
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
+	raw_root(&h, 0, table, sizeof(table), NULL);
+	for (int i = 0; i < N; i++)
+		table[i] = raw_take(&h, cache);
+	raw_collect(&h);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
+	raw_param(&h, GCHEAP_PARAM_GROWTH, 10);
+	while (!raw_status(&h).assists)
+		raw_try_take_some(&h, cache, GCHEAP_BATCH);
+}
+
 TEST(tracepoints)
 {
 	const char *dir = tracing();
@@ -219,6 +237,9 @@ TEST(tracepoints)
 	put(dir, "events/gcheap/enable", "1");
 	cycles_with_all_events();
 	put(dir, "events/gcheap/enable", "0");
+	put(dir, "events/gcheap/gcheap_assist/enable", "1");
+	cycles_with_assists();
+	put(dir, "events/gcheap/gcheap_assist/enable", "0");
 	read_trace(dir, text, sizeof(text));
 	put(dir, "trace", "");
 	for (int i = 0; i < NEVENTS; i++) {
@@ -233,6 +254,7 @@ TEST(tracepoints)
 	CHECK(traced(text, "gcheap_cycle_end", "cycle="));
 	CHECK(traced(text, "gcheap_spans", "got="));
 	CHECK(traced(text, "gcheap_release", "pages="));
+	CHECK(traced(text, "gcheap_assist", "ns="));
 }
 
 /* A new one belongs into the list. */
