@@ -357,6 +357,27 @@ void gch_cycle_sweep(struct gch_heap *h);
 void gch_cycle_end(struct gch_heap *h);
 void gch_cycle_abandon(struct gch_heap *h);
 
+/* check.c */
+#define GCH_CHECK_STEPS	16
+/**
+ * struct gch_check - marking checked against marking with the threads stopped
+ * @aside: marks put aside, at most @room words
+ * @objects, @bytes: counted by then
+ * @lost: objects that only the second marking found
+ * @path: of the first of these, @steps addresses
+ */
+struct gch_check {
+	u64 *aside;
+	u64 room;
+	u64 objects, bytes;
+	u64 lost;
+	u64 path[GCH_CHECK_STEPS];
+	u32 steps;
+};
+u64 gch_check_room(const struct gch_heap *h);
+bool gch_check_begin(struct gch_heap *h, struct gch_check *c);
+void gch_check_end(struct gch_heap *h, struct gch_check *c);
+
 /* phase.c */
 void gch_phase_set(struct gch_heap *h, u32 phase);
 

@@ -7,6 +7,7 @@ ulong gch_rules_off;
 #endif
 
 #include "../core/cache.c"
+#include "../core/check.c"
 #include "../core/cycle.c"
 #include "../core/dirty.c"
 #include "../core/final.c"

@@ -88,7 +88,8 @@
 	X(chunk_overhead)
 
 #define GCT_CYCLE_CASES(X)	\
-	X(cycle_smoke)
+	X(cycle_smoke) \
+	X(cycle_check)
 
 #define GCT_VERIFY_CASES(X)	\
 	X(verify_spans) \

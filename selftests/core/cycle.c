@@ -48,3 +48,43 @@ void gct_cycle_smoke(void)
 	CHECK_EQ(gch_cache_destroy(&s->h, c), 0);
 	sim_close(s);
 }
+
+/* An object moved behind the marker's back, with the tracking of writes and without. */
+static void moved(bool tracked)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 64);
+	u64 seen, hidden, a, b;
+
+	s->check = true;
+	seen = sim_need(s, 0, 0);
+	hidden = sim_need(s, 0, 0);
+	a = sim_need(s, 0, 0);
+	b = sim_need(s, 0, 0);
+	sim_need(s, 0, 0);
+	s->precise[0] = seen;
+	s->precise[1] = hidden;
+	CHECK(sim_store(s, hidden, a) && sim_store(s, a, b));
+	sim_trace_begin(s);
+	s->precise[1] = 0;
+	sim_trace_pause(s);	/* the roots: one without the other */
+	s->tracking = tracked;
+	CHECK(sim_store(s, seen + 16, a));
+	s->tracking = true;
+	sim_trace_round(s);
+	sim_trace_finish(s);
+	CHECK_EQ(s->lost, tracked ? 0 : 2);
+	if (!tracked) {
+		CHECK(s->lost_path[0] == a || s->lost_path[0] == b);
+		CHECK_EQ(s->lost_path[s->lost_steps - 1], seen);
+	}
+	sim_sweep_phase(s);
+	CHECK(sim_live(s, a) && sim_live(s, b));	/* what was lost is kept */
+	sim_verify(s);
+	sim_close(s);
+}
+
+void gct_cycle_check(void)
+{
+	moved(true);
+	moved(false);
+}

@@ -764,7 +764,9 @@ static void cycle(struct model *m)
 	if (pick(m, 2)) {
 		sim_mark_phase(m->s);
 	} else {
+		m->s->check = pick(m, 2);
 		sim_trace_phase(m->s, pick(m, 5));
+		CHECK_EQ(m->s->lost, 0);
 		judge_finish(m);
 		m->st->traced++;
 	}

@@ -491,15 +491,20 @@ static void clear(struct sim *s)
 		slice(s);
 }
 
+static void roots(struct sim *s)
+{
+	gch_mark_ambiguous(&s->h, s->ambiguous, SIM_ROOTS);
+	gch_mark_precise(&s->h, s->precise, SIM_ROOTS);
+	if (s->roots)
+		s->roots(s);
+}
+
 /* The world stopped, up to its roots. */
 static void stop(struct sim *s)
 {
 	gch_cycle_stop(&s->h);
 	gch_cycle_mark(&s->h);
-	gch_mark_ambiguous(&s->h, s->ambiguous, SIM_ROOTS);
-	gch_mark_precise(&s->h, s->precise, SIM_ROOTS);
-	if (s->roots)
-		s->roots(s);
+	roots(s);
 }
 
 /* Up to the phase FINISH. */
@@ -553,8 +558,27 @@ void sim_trace_pause(struct sim *s)
 	slice(s);
 }
 
+/* Mark again from nothing: what that finds alone. Nothing without memory. */
+static void check(struct sim *s)
+{
+	struct gch_check c = { .room = gch_check_room(&s->h) };
+
+	c.aside = env_zalloc(c.room * sizeof(u64));
+	if (!c.aside)
+		return;
+	CHECK(gch_check_begin(&s->h, &c));
+	roots(s);
+	while (gch_mark_drain(&s->h, 100))
+		;
+	gch_check_end(&s->h, &c);
+	s->lost = c.lost;
+	s->lost_steps = c.steps;
+	memcpy(s->lost_path, c.path, sizeof(s->lost_path));
+	env_free(c.aside);
+}
+
 /* From sim_trace_begin() to the phase FINISH. */
-static void trace_finish(struct sim *s)
+void sim_trace_finish(struct sim *s)
 {
 	stop(s);
 	collect(s);
@@ -562,6 +586,8 @@ static void trace_finish(struct sim *s)
 		;
 	while (gch_mark_drain(&s->h, 100))
 		;
+	if (s->check)
+		check(s);
 	s->tracking = false;
 	if (s->judge)
 		s->judge(s);
@@ -578,7 +604,7 @@ void sim_trace_phase(struct sim *s, u32 rounds)
 			sim_trace_pause(s);
 		sim_trace_round(s);
 	}
-	trace_finish(s);
+	sim_trace_finish(s);
 }
 
 /* From the middle of a sweep to its end. */

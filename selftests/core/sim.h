@@ -30,6 +30,7 @@ struct sim_place {
  * @want: spans asked for at a time
  * @ambiguous, @precise: words that are roots
  * @tracking: writes are noted in @written, a bit a page, for the marker to hear of
+ * @check: check marking beside the program: @lost objects, the @lost_path of the first
  * @roots: called in each pause to mark from further roots
  * @judge: called when marking with the program running has come to its end
  * @between: called between the collector's slices, with the program running
@@ -46,6 +47,9 @@ struct sim {
 	u64 ambiguous[SIM_ROOTS], precise[SIM_ROOTS];
 	bool tracking;
 	u64 written[SIM_PAGES / 64];
+	bool check;
+	u64 lost, lost_path[GCH_CHECK_STEPS];
+	u32 lost_steps;
 	void (*roots)(struct sim *s);
 	void (*judge)(struct sim *s);
 	void (*between)(struct sim *s);
@@ -90,6 +94,7 @@ void sim_mark_phase(struct sim *s);
 void sim_trace_begin(struct sim *s);
 void sim_trace_round(struct sim *s);
 void sim_trace_pause(struct sim *s);
+void sim_trace_finish(struct sim *s);
 void sim_trace_phase(struct sim *s, u32 rounds);
 void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);
