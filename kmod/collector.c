@@ -76,6 +76,20 @@ static bool visit_heap_word(void *arg, u64 off, u64 *word)
 	return true;
 }
 
+/* World stopped, phase MARK. */
+int gch_roots_show(struct gch *g)
+{
+	struct gch_root_visitor v = {
+		.arg = &g->core,
+		.ambiguous = visit_ambiguous,
+		.precise = visit_precise,
+		.heap_word = visit_heap_word,
+	};
+	int err = gch_roots_scan(&g->roots, &g->world, &v);
+
+	return err ?: gch_callback_ask(g);
+}
+
 /**
  * gch_roots_mark() - world stopped: mark what the roots refer to
  *
@@ -84,19 +98,10 @@ static bool visit_heap_word(void *arg, u64 off, u64 *word)
  */
 int gch_roots_mark(struct gch *g)
 {
-	struct gch_root_visitor v = {
-		.arg = &g->core,
-		.ambiguous = visit_ambiguous,
-		.precise = visit_precise,
-		.heap_word = visit_heap_word,
-	};
-	int err;
-
 	env_lock(&g->core.lock);
 	gch_cycle_mark(&g->core);
 	env_unlock(&g->core.lock);
-	err = gch_roots_scan(&g->roots, &g->world, &v);
-	return err ?: gch_callback_ask(g);
+	return gch_roots_show(g);
 }
 
 /* World stopped. */

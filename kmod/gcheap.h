@@ -117,7 +117,8 @@ struct gch_pace {
  *	given up when a call finds none, so that the program has some to deal with that
  * @pauses: completed and ended ones; @trace_rounds: over dirty pages
  * @pause_budget: ns that a pause may take to complete the marking, at first
- * @concurrent: mark while the program runs
+ * @concurrent: mark while the program runs; @check: and check that: @checks of cycles have
+ *	found @check_lost objects that would have been lost
  * @trigger: bytes that may be handed out from one marking to the end of the next
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
@@ -143,6 +144,8 @@ struct gch {
 	u64 pauses, trace_rounds, black_bytes;
 	u64 pause_budget;
 	bool concurrent;
+	bool check;
+	u64 checks, check_lost;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;
 	struct gch_pace pace;
@@ -193,6 +196,7 @@ int gch_trace(struct gch *g, struct gch_root_fault *bad);
 
 /* collector.c */
 int gch_roots_mark(struct gch *g);
+int gch_roots_show(struct gch *g);
 void gch_cycle_verify(struct gch *g);
 int gch_collector_start(struct gch *g);
 int gch_collect(struct gch *g, bool wait, u64 *cycle);

@@ -650,6 +650,11 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EBUSY;
 		g->track.way = gch_track_way(value);
 		break;
+	case GCHEAP_PARAM_CHECK:
+		if (value > 1)
+			return -EINVAL;
+		g->check = value;
+		break;
 	}
 	gch_pace_plan(g);
 	return 0;
@@ -689,6 +694,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_TRACK:
 		a->value = g->track.way;
+		break;
+	case GCHEAP_PARAM_CHECK:
+		a->value = g->check;
 		break;
 	}
 	gch_unlock(g);

@@ -18,6 +18,7 @@
  */
 #include <linux/ktime.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "gcheap.h"
 #include "trace.h"
@@ -90,6 +91,53 @@ static int finish_marking(struct gch *g, u64 budget)
 	return more ? -EAGAIN : 0;
 }
 
+/* Words to put marks aside, for checks that are wanted; without the lock. */
+static void check_prepare(struct gch *g, struct gch_check *c)
+{
+	c->room = gch_check_room(&g->core);
+	c->aside = READ_ONCE(g->check) ? kvmalloc_array(c->room, sizeof(u64), GFP_KERNEL) : NULL;
+}
+
+static void check_report(struct gch *g, const struct gch_check *c)
+{
+	u32 i;
+
+	g->checks++;
+	g->check_lost += c->lost;
+	if (!c->lost)
+		return;
+	pr_err("gcheap: checkmark: %llu objects would have been lost; the first, and what leads there:\n",
+	       c->lost);
+	for (i = 0; i < c->steps; i++)
+		pr_err("gcheap: checkmark:   %#llx in a span of cells of %u bytes\n", c->path[i],
+		       gch_desc(&g->core, (c->path[i] - g->core.base) >> GCHEAP_SLOT_SHIFT)->
+		       cell_granules * GCHEAP_GRANULE);
+}
+
+/* World stopped, marking complete: mark again. Return: 0, or -ENXIO. */
+static int check_marks(struct gch *g, struct gch_check *c)
+{
+	bool begun;
+	int err;
+
+	env_lock(&g->core.lock);
+	begun = gch_check_begin(&g->core, c);
+	env_unlock(&g->core.lock);
+	if (!begun)
+		return 0;
+	/* What cannot be read a second time is not compared. */
+	err = gch_roots_show(g);
+	while (gch_mark_drain(&g->core, STEP))
+		if (gch_mm_deserted(&g->world))
+			err = -ENXIO;
+	env_lock(&g->core.lock);
+	gch_check_end(&g->core, c);
+	if (!err)
+		check_report(g, c);
+	env_unlock(&g->core.lock);
+	return err == -ENXIO ? err : 0;
+}
+
 /* The world is to go on, with marking complete or not. */
 static void thaw(struct gch *g, int err)
 {
@@ -107,7 +155,7 @@ static void thaw(struct gch *g, int err)
 }
 
 /* @budget: ns; 0: only read the roots. 0 if marking is complete, or -errno. */
-static int trace_pause(struct gch *g, u64 budget)
+static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 {
 	struct gch_world_stats st;
 	u64 t0, t1, t2;
@@ -127,6 +175,8 @@ static int trace_pause(struct gch *g, u64 budget)
 	err = gch_roots_mark(g);
 	if (!err)
 		err = finish_marking(g, budget);
+	if (!err && check->aside)
+		err = check_marks(g, check);
 	thaw(g, err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();
@@ -145,9 +195,10 @@ out:
 static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 {
 	u64 budget = READ_ONCE(g->pause_budget);
+	struct gch_check check = { };
 	int err, i;
 
-	err = trace_pause(g, 0);
+	err = trace_pause(g, 0, &check);
 	for (i = 0; err == -EAGAIN && i < PAUSES; i++) {
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
@@ -155,7 +206,9 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 		err = catch_up(g);
 		if (err)
 			break;
-		err = trace_pause(g, budget);
+		check_prepare(g, &check);
+		err = trace_pause(g, budget, &check);
+		kvfree(check.aside);
 		budget = min_t(u64, 2 * budget, NSEC_PER_SEC);
 	}
 	return err;

@@ -4,7 +4,8 @@
  * Every object carries a checksum; in every other heap registers and stacks are no roots
  * and live counts must be exact whenever the threads meet.
  *
- *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn
+ *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn, and
+ *		 each marking checked by another with the threads stopped
  *   CYCLES=n    stop after so many cycles (default 1000)
  *   SEED=n      default: the time; printed
  *   STATE=file  go on from there, and keep it up to date
@@ -68,7 +69,7 @@ static pthread_barrier_t barrier;
 static uint64_t stamp, epoch_goal;
 static volatile bool over;
 static volatile sig_atomic_t interrupted;
-static uint64_t objects_checked, counts_checked;
+static uint64_t objects_checked, counts_checked, marks_checked;
 
 static uint64_t mix(uint64_t x)
 {
@@ -430,8 +431,10 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	memset(raw_batches, 0, sizeof(raw_batches));
 	h = raw_open_with(s);
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
-	if (concurrent)
+	if (concurrent) {
 		raw_param(&h, GCHEAP_PARAM_TRACK, 1 + nr / 2 % 3);
+		raw_param(&h, GCHEAP_PARAM_CHECK, 1);
+	}
 	make_caches();
 	raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, shared, sizeof(shared), NULL);
 	for (int i = 0; i < THREADS; i++) {
@@ -450,6 +453,8 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 		pthread_join(workers[i].thread, NULL);
 	pthread_barrier_destroy(&barrier);
 	st = raw_status(&h);
+	CHECK_EQ(st.check_lost, 0);
+	marks_checked += st.checks;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);
 	munmap((void *)h.status, GCHEAP_STATUS_SIZE);
@@ -514,8 +519,8 @@ int main(void)
 		}
 	}
 	printf("# %" PRIu64 " cycles, %" PRIu64 " heaps, %" PRIu64 " counts, %" PRIu64
-	       " objects checked, %" PRIu64 " s\n", cycles, next, counts_checked,
-	       objects_checked, (now_ns() - begin) / 1000000000);
+	       " markings checked, %" PRIu64 " objects checked, %" PRIu64 " s\n", cycles, next,
+	       counts_checked, marks_checked, objects_checked, (now_ns() - begin) / 1000000000);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;
 }

@@ -10,6 +10,7 @@ static unsigned int small;
 static void begin(unsigned int way)
 {
 	trace_open(&t, way);
+	raw_param(&t.h, GCHEAP_PARAM_CHECK, 1);
 	small = raw_cache(&t.h, GCHEAP_CONSERVATIVE, 32);
 }
 
@@ -20,6 +21,8 @@ static void end(void)
 	CHECK(s.trace_rounds > 0);
 	CHECK(s.pages_rescanned > 0);
 	CHECK_EQ(s.cycles_failed, 0);
+	CHECK_EQ(s.check_lost, 0);
+	CHECK(s.checks > 0);
 	/* Nothing is kept for ever for having been marked once, or being the last. */
 	raw_flush(&t.h);
 	raw_collect(&t.h);

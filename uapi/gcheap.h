@@ -236,6 +236,8 @@ struct gcheap_status {
 	__u64 assist_bytes;		/* marked so, */
 	__u64 assist_ns;		/* and time taken, waiting included */
 	__u64 assist_waits;		/* calls that waited for marking to end */
+	__u64 checks;			/* cycles checked (GCHEAP_PARAM_CHECK) */
+	__u64 check_lost;		/* objects that would have been lost: a bug */
 };
 
 enum {
@@ -515,6 +517,9 @@ enum {				/* gcheap_param.param */
 					 * one that does not is ended, and the next may
 					 * take twice as long */
 	GCHEAP_PARAM_TRACK	= 6,	/* GCHEAP_TRACK_*; EBUSY while marking */
+	GCHEAP_PARAM_CHECK	= 7,	/* 1: when marking beside the threads is complete, mark
+					 * again with them stopped and compare; what would have
+					 * been lost is kept, counted, and told in the log */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

@@ -64,6 +64,8 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 			*at++ = gch_slot(h, id)->bits[w];
 	c->objects = h->n.marked_objects;
 	c->bytes = h->n.marked_bytes;
+	h->n.marked_objects = 0;
+	h->n.marked_bytes = 0;
 	while (gch_mark_clear(h, &slot, U32_MAX / 2))
 		;
 	gch_mark_own_roots(h);

@@ -73,6 +73,7 @@ static void moved(bool tracked)
 	sim_trace_round(s);
 	sim_trace_finish(s);
 	CHECK_EQ(s->lost, tracked ? 0 : 2);
+	CHECK_EQ(s->h.n.marked_objects, 4);
 	if (!tracked) {
 		CHECK(s->lost_path[0] == a || s->lost_path[0] == b);
 		CHECK_EQ(s->lost_path[s->lost_steps - 1], seen);
