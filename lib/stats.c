@@ -67,6 +67,19 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(weak_cleared);
 	GCH_COPY(events_lost);
 	GCH_COPY(oom_returns);
+	GCH_COPY(trigger_bytes);
+	GCH_COPY(black_bytes);
+	GCH_COPY(pauses);
+	GCH_COPY(trace_rounds);
+	GCH_COPY(pages_rescanned);
+	GCH_COPY(pages_logged);
+	GCH_COPY(write_faults);
+	GCH_COPY(assists);
+	GCH_COPY(assist_bytes);
+	GCH_COPY(assist_ns);
+	GCH_COPY(assist_waits);
+	GCH_COPY(checks);
+	GCH_COPY(check_lost);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;
@@ -94,12 +107,20 @@ static int gch_trace_text(char *text, const struct gcheap *h, const struct gchea
 {
 	return snprintf(text, GCH_LINE,
 			"gcheap: heap %u cycle %llu pause %llu us live %llu KiB heap %llu KiB "
-			"goal %llu KiB\n",
+			"trigger %llu KiB goal %llu KiB pauses %llu rounds %llu rescanned %llu "
+			"logged %llu faults %llu assisted %llu KiB %llu us\n",
 			h->index, (unsigned long long)s->cycles,
 			(unsigned long long)s->pause_ns_last / 1000,
 			(unsigned long long)s->live_bytes >> 10,
 			(unsigned long long)s->heap_bytes >> 10,
-			(unsigned long long)s->goal_bytes >> 10);
+			(unsigned long long)s->trigger_bytes >> 10,
+			(unsigned long long)s->goal_bytes >> 10,
+			(unsigned long long)s->pauses, (unsigned long long)s->trace_rounds,
+			(unsigned long long)s->pages_rescanned,
+			(unsigned long long)s->pages_logged,
+			(unsigned long long)s->write_faults,
+			(unsigned long long)s->assist_bytes >> 10,
+			(unsigned long long)s->assist_ns / 1000);
 }
 
 void gch_trace(struct gcheap *h)

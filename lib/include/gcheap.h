@@ -350,7 +350,7 @@ struct gcheap_stats {
 	uint64_t heap_peak;
 	uint64_t resident_bytes;	/* pages held now */
 	uint64_t meta_bytes;		/* metadata, the kernel's included */
-	uint64_t goal_bytes;		/* heap size that starts the next cycle */
+	uint64_t goal_bytes;		/* heap size at which the next cycle is to be over */
 	uint64_t limit_bytes;		/* 0: none */
 	uint64_t alloc_bytes;		/* total handed to threads */
 	uint64_t alloc_large_bytes;	/* of these in objects above 32 KiB */
@@ -378,7 +378,21 @@ struct gcheap_stats {
 	uint64_t oom_returns;		/* total, ENOMEM */
 	uint64_t stop_hist[32];
 	uint64_t pause_hist[32];
-	uint64_t reserved[16];
+	/* Of marking while the program runs; total but for the first two. */
+	uint64_t trigger_bytes;		/* heap size that starts the next cycle */
+	uint64_t black_bytes;		/* last: handed out while marking */
+	uint64_t pauses;
+	uint64_t trace_rounds;		/* over pages written meanwhile */
+	uint64_t pages_rescanned;
+	uint64_t pages_logged;		/* of these in pauses */
+	uint64_t write_faults;
+	uint64_t assists;		/* slices marked by threads that allocate, */
+	uint64_t assist_bytes;
+	uint64_t assist_ns;		/* waiting included */
+	uint64_t assist_waits;		/* calls that waited for the end of marking */
+	uint64_t checks;		/* markings checked by marking again */
+	uint64_t check_lost;		/* objects that would have been lost: a bug */
+	uint64_t reserved[3];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);

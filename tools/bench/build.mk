@@ -5,10 +5,10 @@
 BP        := $(O)/bench
 BP_SRC    := $(wildcard tools/bench/*.c)
 BP_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Ilib/include -pthread
-BP_BOTH   := $(filter-out fastpath,$(BP_SRC:tools/bench/%.c=%))
+BP_BOTH   := $(filter-out fastpath pauses,$(BP_SRC:tools/bench/%.c=%))
 
 bench-progs: $(BP_BOTH:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
-	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc
+	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc $(BP)/pauses.gcheap
 
 $(BP)/%.libgc: tools/bench/%.c tools/bench/bench.h
 	@mkdir -p $(@D)

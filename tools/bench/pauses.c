@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a pause costs that ends a marking beside the program, by live heap size: the same
+ * mutator, instructions (on a machine whose clock counts them), root words, pages.
+ *
+ *   pauses MIB CYCLES
+ */
+#include "bench.h"
+
+enum { FAN = 4096, WORK = 4000 };
+
+struct node {
+	struct node *next, *other;
+	long rest[6];
+};
+
+static struct node **table;	/* an object: lists of nodes */
+
+static struct node *node(struct node *next)
+{
+	struct node *n = bench_must(gcheap_alloc(sizeof(*n)));
+
+	n->next = next;
+	return n;
+}
+
+static uint64_t seed = 1;
+
+static uint64_t rnd(void)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return seed >> 33;
+}
+
+/* The same for every size: some stores all over the heap's lists, some garbage. */
+static void mutate(void)
+{
+	for (int i = 0; i < WORK; i++) {
+		struct node *n = table[rnd() % FAN], *m = table[rnd() % FAN];
+
+		n->other = m->next;
+		n->rest[0] = (long)node(m);
+	}
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t percentile(uint64_t *v, int n, int p)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return v[(n * p + 99) / 100 - 1];
+}
+
+int main(int argc, char **argv)
+{
+	long mib = argc > 1 ? atol(argv[1]) : 64, nodes = mib * (1 << 20) / sizeof(struct node);
+	int cycles = argc > 2 ? atoi(argv[2]) : 20, n = 0;
+	uint64_t *pause = calloc(cycles, sizeof(*pause)), *logged = calloc(cycles, sizeof(*logged));
+	uint64_t *words = calloc(cycles, sizeof(*words));
+	struct gcheap_stats was, s;
+
+	bench_init();
+	if (gcheap_tune(NULL, GCHEAP_TUNE_CONCURRENT, 1))
+		return printf("no concurrent marking\n"), 1;
+	table = bench_must(gcheap_alloc(FAN * sizeof(*table)));
+	for (long i = 0; i < nodes; i++)
+		table[i % FAN] = node(table[i % FAN]);
+	gcheap_collect();
+	was = bench_stats();
+	while (n < cycles) {
+		gcheap_collect_start();
+		do {
+			mutate();
+			s = bench_stats();
+		} while (s.cycles == was.cycles);
+		pause[n] = s.pause_ns_last;
+		logged[n] = (s.pages_logged - was.pages_logged) / (s.pauses - was.pauses);
+		words[n++] = s.root_words;
+		was = s;
+	}
+	printf("live %" PRIu64 "\npauses %.1f\npause50 %" PRIu64 "\npause99 %" PRIu64 "\n"
+	       "logged99 %" PRIu64 "\nwords99 %" PRIu64 "\npause_max %" PRIu64 "\n"
+	       "stop_max %" PRIu64 "\nrounds %" PRIu64 "\n", s.live_bytes,
+	       (double)s.pauses / s.cycles, percentile(pause, n, 50), percentile(pause, n, 99),
+	       percentile(logged, n, 99), percentile(words, n, 99), s.pause_ns_max,
+	       s.stop_ns_max, s.trace_rounds / s.cycles);
+	return 0;
+}
