@@ -93,6 +93,11 @@ int gch_pace_assist(struct gch *g)
 	bool late;
 	int err;
 
+	/* Memory that is handed out is written. */
+	if (unlikely(gch_track_full(&g->track)) &&
+	    wait_event_killable(g->thawed, !gch_track_full(&g->track) || READ_ONCE(g->dead)))
+		return -EINTR;
+
 	if (!READ_ONCE(g->core.black))
 		return 0;
 	err = gch_lock_thawed(g);

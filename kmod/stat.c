@@ -58,6 +58,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->assist_bytes = g->assist_bytes;
 	s->assist_ns = g->assist_ns;
 	s->assist_waits = g->assist_waits;
+	s->log_waits = atomic64_read(&g->track.waits);
 	s->checks = g->checks;
 	s->check_lost = g->check_lost;
 }

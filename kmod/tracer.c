@@ -9,14 +9,16 @@
  *
  * The first pause only reads the roots. Then, until a pause comes to an end:
  *   - what is queued is scanned
- *   - rounds over the pages written since, until there are few
- *   - a last round, from which on writes are logged
+ *   - rounds over the pages written since, until there are few; a last one, from which on
+ *     writes are logged; then over what is logged, until that is little
+ *   - no more is logged than the pause can scan: who would write more waits (R18)
  *   - a pause: roots, logged pages, and what these lead to. If that takes longer than
  *     the budget the threads run on, and marking does: marks are never taken back and
  *     new objects are black, so there is less to do each time; and the budget is
  *     doubled (R18).
  */
 #include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -36,7 +38,7 @@ bool gch_mark_until(struct gch *g, u64 deadline)
 	bool more;
 
 	do {
-		more = gch_dirty_scan(&g->core, STEP);
+		more = !g->track.rounding && gch_dirty_scan(&g->core, STEP);
 		more |= gch_mark_drain(&g->core, STEP);
 	} while (more && ktime_get_ns() < deadline);
 	return more;
@@ -65,16 +67,50 @@ static int round_of(struct gch *g, bool last, u64 *pages)
 	return drain(g);
 }
 
-/* Get near to the end, with the program running: 0, or -ENXIO. */
-static int catch_up(struct gch *g)
+/* Over all pages, until writes are logged: 0, or -ENXIO. */
+static int rounds(struct gch *g)
 {
 	u64 pages = U64_MAX;
-	int err, i;
+	int err = 0, i;
 
-	err = drain(g);
+	if (g->track.armed)
+		return 0;
 	for (i = 0; !err && i < ROUNDS && pages > FEW_PAGES; i++)
 		err = round_of(g, false, &pages);
 	return err ?: round_of(g, true, &pages);
+}
+
+/* Over what is logged. */
+static int round_again(struct gch *g)
+{
+	gch_track_again(g);
+	g->trace_rounds++;
+	return drain(g);
+}
+
+/*
+ * Get near to the end, with the program running: 0, or -ENXIO. Who writes to more than
+ * @cap pages from the last of the rounds on waits for the pause, which comes at once (R18).
+ */
+static int catch_up(struct gch *g, u32 cap)
+{
+	int err, i;
+
+	err = drain(g);
+	if (!err)
+		err = rounds(g);
+	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 2; i++)
+		err = round_again(g);
+	if (err)
+		return err;
+	gch_track_close(&g->track, cap);
+	return READ_ONCE(g->track.n) > cap ? round_again(g) : 0;
+}
+
+/* Pages that a pause can scan in its budget, of 2 us each. */
+static u32 log_cap(u64 budget)
+{
+	return clamp_t(u64, div_u64(budget, 2000), 32, GCH_LOG / 2);
 }
 
 /* World stopped, roots marked from. -EAGAIN: it would take too long. */
@@ -143,6 +179,7 @@ static void thaw(struct gch *g, int err)
 {
 	env_lock(&g->core.lock);
 	if (err) {
+		gch_track_close(&g->track, 0);
 		gch_cycle_resume(&g->core);
 	} else {
 		gch_track_end(g);
@@ -203,7 +240,7 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
 			break;
-		err = catch_up(g);
+		err = catch_up(g, log_cap(budget));
 		if (err)
 			break;
 		check_prepare(g, &check);

@@ -236,6 +236,7 @@ struct gcheap_status {
 	__u64 assist_bytes;		/* marked so, */
 	__u64 assist_ns;		/* and time taken, waiting included */
 	__u64 assist_waits;		/* calls that waited for marking to end */
+	__u64 log_waits;		/* writes that waited for a pause to come */
 	__u64 checks;			/* cycles checked (GCHEAP_PARAM_CHECK) */
 	__u64 check_lost;		/* objects that would have been lost: a bug */
 };

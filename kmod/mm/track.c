@@ -20,7 +20,17 @@
  *     does not matter whether protecting comes before or after.
  * (B3: track.lock orders "armed" and the log against page_mkwrite(), which has the page
  * locked when it takes it; pairs with the barrier before PageLocked() is read.)
- * page_mkwrite() never waits for the collector.
+ * Nobody looks at dirty pages during a round, assists neither (track.rounding): what was
+ * taken is dirty before it is protected.
+ *
+ * Once everything is protected the log alone tells what is not, so that further rounds
+ * (gch_track_again()) and the pause cost as much as was logged, and nothing for the rest
+ * of the heap. The log is a list; what does not fit is found by the bits.
+ *
+ * R18: before the pause the log is closed at @cap pages, as many as the pause can scan: who
+ * would write more waits for the end of the pause, in page_mkwrite() in slices of a tick
+ * between which it goes back to the fault's beginning, without the page's lock and with
+ * mmap_lock given up in between, and in calls that hand out memory.
  *
  * Pages that are mapped for the first time, or again, come writable and dirty, without
  * page_mkwrite(): gch_track_born() logs them. It runs under core.lock, as does arming:
@@ -37,6 +47,8 @@
 #include <linux/module.h>
 #include <linux/page_ref.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/sort.h>
 
 #include "../gcheap.h"
 
@@ -52,22 +64,39 @@ static void log_page(struct gch *g, u64 page)
 {
 	u32 i = page % GCH_CHUNK_PAGES;
 	struct gch_chunk *c = gch_chunk(&g->core, page / GCH_CHUNK_PAGES);
+	struct gch_track *t = &g->track;
 
-	lockdep_assert_held(&g->track.lock);
-	if (c)
-		c->logged[i / 64] |= 1ull << (i % 64);
+	lockdep_assert_held(&t->lock);
+	if (!c || c->logged[i / 64] & (1ull << (i % 64)))
+		return;
+	c->logged[i / 64] |= 1ull << (i % 64);
+	if (t->n < GCH_LOG)
+		t->list[t->n] = page;
+	WRITE_ONCE(t->n, t->n + 1);
+}
+
+/** gch_track_full() - whether no more may be written before the pause (R18) */
+bool gch_track_full(const struct gch_track *t)
+{
+	return READ_ONCE(t->closed) && READ_ONCE(t->n) >= READ_ONCE(t->cap) && gch_rule(18);
 }
 
 /**
  * gch_track_mkwrite() - a page is about to become writable
  * @vmf: fault of the heap mapping
  *
- * Return: VM_FAULT_LOCKED, the page locked.
+ * Return: VM_FAULT_LOCKED, the page locked; VM_FAULT_NOPAGE: try again.
  */
 vm_fault_t gch_track_mkwrite(struct gch *g, struct vm_fault *vmf)
 {
 	struct gch_track *t = &g->track;
 
+	if (unlikely(gch_track_full(t)) && !fatal_signal_pending(current)) {
+		atomic64_inc(&t->waits);
+		wait_event_killable_timeout(g->thawed, !gch_track_full(t) || READ_ONCE(g->dead),
+					    1);
+		return VM_FAULT_NOPAGE;
+	}
 	lock_page(vmf->page);
 	spin_lock(&t->lock);
 	t->faults++;
@@ -122,26 +151,31 @@ static struct page *frame_page(struct gch *g, u64 page)
 	return frame ? pfn_to_page(frame) : NULL;
 }
 
-/* Wait for faults that have logged their page and not made it writable yet. */
-static void settle(struct gch *g)
+/* Wait for a fault that has logged its page and not made it writable yet; after B3. */
+static void settle_page(struct gch *g, u64 page)
+{
+	struct page *p = frame_page(g, page);
+
+	if (p && PageLocked(p)) {
+		lock_page(p);
+		unlock_page(p);
+	}
+}
+
+static void settle_all(struct gch *g)
 {
 	u64 page, end = pages_in_use(g);
-	struct page *p;
 
 	smp_mb();	/* B3 */
 	for (page = 0; page < end; page++) {
-		p = frame_page(g, page);
-		if (p && PageLocked(p)) {
-			lock_page(p);
-			unlock_page(p);
-		}
+		settle_page(g, page);
 		if (page % 4096 == 4095)
 			cond_resched();
 	}
 }
 
-/* What is logged is dirty; core.lock held, or world stopped. Return: how much. */
-static u64 take_log(struct gch *g)
+/* What is logged and in no list is dirty. Return: how much. */
+static u64 take_bits(struct gch *g)
 {
 	u32 c, end = DIV_ROUND_UP(g->core.top, GCHEAP_CHUNK_SLOTS), w;
 	u64 n = 0;
@@ -164,6 +198,37 @@ static u64 take_log(struct gch *g)
 		}
 	}
 	return n;
+}
+
+static void unlog(struct gch *g, u64 page)
+{
+	struct gch_chunk *c = gch_chunk(&g->core, page / GCH_CHUNK_PAGES);
+	u32 i = page % GCH_CHUNK_PAGES;
+
+	if (c)
+		c->logged[i / 64] &= ~(1ull << (i % 64));
+}
+
+/*
+ * What is logged is dirty; core.lock held, or world stopped. The list is track.taken
+ * then. Return: how much.
+ */
+static u64 take_log(struct gch *g)
+{
+	struct gch_track *t = &g->track;
+	u32 i, logged;
+
+	spin_lock(&t->lock);
+	swap(t->list, t->taken);
+	logged = t->n;
+	WRITE_ONCE(t->n, 0);
+	t->ntaken = min_t(u32, logged, GCH_LOG);
+	for (i = 0; i < t->ntaken; i++)
+		unlog(g, t->taken[i]);
+	spin_unlock(&t->lock);
+	for (i = 0; i < t->ntaken; i++)
+		gch_dirty_set(&g->core, t->taken[i]);
+	return t->ntaken + (logged > GCH_LOG ? take_bits(g) : 0);
 }
 
 /* Every write from here on faults, in a window of pages. */
@@ -252,6 +317,7 @@ u64 gch_track_round(struct gch *g, bool last)
 	u64 first, end, count;
 
 	env_lock(&g->core.lock);
+	t->rounding = true;
 	count = take_log(g);
 	spin_lock(&t->lock);
 	t->armed = protecting;
@@ -259,12 +325,84 @@ u64 gch_track_round(struct gch *g, bool last)
 	end = pages_in_use(g);
 	env_unlock(&g->core.lock);
 	if (protecting)
-		settle(g);
+		settle_all(g);
 	for (first = 0; first < end; first += WINDOW) {
 		count += window(g, first, min_t(u64, WINDOW, end - first), protecting);
 		cond_resched();
 	}
+	env_lock(&g->core.lock);
+	t->rounding = false;
+	env_unlock(&g->core.lock);
 	return count;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Those taken from the list. To go over what is between two that are not far apart, and
+ * protected already, costs less than another interrupt to every processor.
+ */
+static void protect_taken(struct gch *g)
+{
+	struct gch_track *t = &g->track;
+	u32 gap = t->way == GCHEAP_TRACK_UNMAP ? 8 : 512, i, first;
+
+	smp_mb();	/* B3 */
+	for (i = 0; i < t->ntaken; i++)
+		settle_page(g, t->taken[i]);
+	sort(t->taken, t->ntaken, sizeof(*t->taken), by_number, NULL);
+	for (i = 0; i < t->ntaken; i++) {
+		for (first = t->taken[i]; i + 1 < t->ntaken &&
+		     t->taken[i + 1] - t->taken[i] <= gap; i++)
+			;
+		protect(g, first, t->taken[i] - first + 1);
+		cond_resched();
+	}
+	bitmap_zero(t->bits, WINDOW);
+	env_lock(&g->core.lock);
+	for (i = 0; i < t->ntaken; i++)
+		record(g, t->taken[i], 1, true);
+	env_unlock(&g->core.lock);
+}
+
+/**
+ * gch_track_again() - the pages logged since the last round are dirty
+ *
+ * After a round that was the last, and like another one, for the price of what was logged.
+ */
+void gch_track_again(struct gch *g)
+{
+	struct gch_track *t = &g->track;
+	u64 count;
+
+	if (READ_ONCE(t->n) > GCH_LOG) {
+		gch_track_round(g, true);
+		return;
+	}
+	env_lock(&g->core.lock);
+	t->rounding = true;
+	count = take_log(g);
+	env_unlock(&g->core.lock);
+	/* It may have grown since it was looked at. */
+	if (count > t->ntaken)
+		gch_track_round(g, true);
+	else
+		protect_taken(g);
+	env_lock(&g->core.lock);
+	t->rounding = false;
+	env_unlock(&g->core.lock);
+}
+
+/** gch_track_close() - no more is logged than a pause can scan (R18), or no longer so */
+void gch_track_close(struct gch_track *t, u32 cap)
+{
+	WRITE_ONCE(t->cap, cap);
+	WRITE_ONCE(t->closed, cap != 0);
 }
 
 /**
@@ -294,6 +432,7 @@ void gch_track_end(struct gch *g)
 	spin_lock(&g->track.lock);
 	g->track.armed = false;
 	spin_unlock(&g->track.lock);
+	gch_track_close(&g->track, 0);
 	take_log(g);
 	gch_dirty_forget(&g->core);
 }
@@ -317,10 +456,17 @@ int gch_track_init(struct gch_track *t)
 	spin_lock_init(&t->lock);
 	t->way = gch_track_way(READ_ONCE(gch_tracking));
 	t->bits = (unsigned long *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	return t->bits ? 0 : -ENOMEM;
+	t->list = (u32 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	t->taken = (u32 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (t->bits && t->list && t->taken)
+		return 0;
+	gch_track_destroy(t);
+	return -ENOMEM;
 }
 
 void gch_track_destroy(struct gch_track *t)
 {
 	free_page((unsigned long)t->bits);
+	free_page((unsigned long)t->list);
+	free_page((unsigned long)t->taken);
 }
