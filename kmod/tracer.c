@@ -107,10 +107,10 @@ static int catch_up(struct gch *g, u32 cap)
 	return READ_ONCE(g->track.n) > cap ? round_again(g) : 0;
 }
 
-/* Pages that a pause can scan in its budget, of 2 us each. */
+/* Pages that a pause can scan in half of its budget, of 2 us each. */
 static u32 log_cap(u64 budget)
 {
-	return clamp_t(u64, div_u64(budget, 2000), 32, GCH_LOG / 2);
+	return clamp_t(u64, div_u64(budget, 4000), 32, GCH_LOG / 2);
 }
 
 /* World stopped, roots marked from. -EAGAIN: it would take too long. */
