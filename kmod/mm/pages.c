@@ -270,6 +270,26 @@ static int pages_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
 	return err;
 }
 
+/* Spans that were just handed out are about to be written: no fault for each page. */
+static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	u32 i;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = find_vma(mm, g->core.base);
+	env_lock(&g->core.lock);
+	if (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma))
+		for (i = 0; i < n; i++)
+			gch_track_born(g, vma, gch_slot_addr(&g->core, span[i]),
+				       gch_desc(&g->core, span[i])->nslots * GCH_SLOT_PAGES);
+	env_unlock(&g->core.lock);
+	mmap_read_unlock(mm);
+	return 0;
+}
+
 /**
  * gch_pages_populate() - back and map the spans the caller was just given
  * @span, @n: the spans, at most GCHEAP_BATCH, or one large object
@@ -287,7 +307,7 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
 
 	/* mostly they have their pages from earlier use */
 	if (!pages_missing(g, span, n, NULL, 1))
-		return 0;
+		return READ_ONCE(g->track.protected) ? pages_unprotect(g, span, n) : 0;
 	b = kmalloc(sizeof(*b), GFP_KERNEL);
 	if (!b)
 		return -ENOMEM;

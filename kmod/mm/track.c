@@ -120,7 +120,7 @@ static int make_writable(pte_t *pte, unsigned long addr, void *data)
  * gch_track_born() - pages were mapped: make them writable at once
  * @addr, @n: pages of the heap mapping; those that are not mapped are passed over
  *
- * core.lock held; page tables are there.
+ * core.lock held. Also for pages that are about to be written, so that this takes no fault.
  */
 void gch_track_born(struct gch *g, struct vm_area_struct *vma, unsigned long addr, u32 n)
 {
@@ -133,7 +133,8 @@ void gch_track_born(struct gch *g, struct vm_area_struct *vma, unsigned long add
 	for (i = 0; t->armed && i < n; i++)
 		log_page(g, page + i);
 	spin_unlock(&t->lock);
-	apply_to_page_range(vma->vm_mm, addr, (u64)n << PAGE_SHIFT, make_writable, vma);
+	apply_to_existing_page_range(vma->vm_mm, addr, (u64)n << PAGE_SHIFT, make_writable,
+				     vma);
 }
 
 /*
@@ -236,6 +237,7 @@ static void protect(struct gch *g, u64 first, u64 n)
 {
 	struct address_space *mapping = g->inode->i_mapping;
 
+	WRITE_ONCE(g->track.protected, true);
 #ifdef CONFIG_MAPPING_DIRTY_HELPERS
 	if (g->track.way != GCHEAP_TRACK_UNMAP) {
 		wp_shared_mapping_range(mapping, first, n);

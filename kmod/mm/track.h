@@ -19,6 +19,7 @@ struct vm_fault;
  * @armed: writes are logged
  * @list: the first pages logged; @n: how many there were, more than GCH_LOG even
  * @taken, @ntaken: the list before (collector)
+ * @protected: pages may be write-protected, from the first time on
  * @closed: only up to @cap may be logged (R18); @waits: faults that waited therefore
  * @rounding: pages are dirty and not protected yet: nobody looks at them; core.lock
  * @faults: writes that faulted, since the start
@@ -29,6 +30,7 @@ struct vm_fault;
 struct gch_track {
 	spinlock_t lock;	/* armed, faults, logged bits, list */
 	bool armed;
+	bool protected;
 	bool closed;
 	bool rounding;
 	u32 n, cap;
