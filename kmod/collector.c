@@ -39,7 +39,7 @@ static void breathe(struct gch *g)
 	env_lock(&g->core.lock);
 }
 
-static void clear_marks(struct gch *g)
+static void clear_marks(struct gch *g, bool young)
 {
 	u32 at = 0, i;
 
@@ -48,7 +48,7 @@ static void clear_marks(struct gch *g)
 		if (g->core.thread[i])
 			gch_drain(g, i);
 	gch_cycle_clear(&g->core);
-	while (gch_mark_clear(&g->core, &at, CLEAR_BATCH))
+	while (!young && gch_mark_clear(&g->core, &at, CLEAR_BATCH))
 		breathe(g);
 	gch_unlock(g);
 }
@@ -185,7 +185,8 @@ static void report_root(struct gch *g, const struct gch_root_fault *f)
 	gch_event(g, GCHEAP_EV_ROOT_GONE, f->id, f->addr, -f->error);
 }
 
-static int attempt(struct gch *g, bool first)
+/* What @full says of the first attempt goes for the others: these never are young. */
+static int attempt(struct gch *g, bool first, bool full)
 {
 	struct gch_root_fault bad = { };
 	int err;
@@ -198,9 +199,14 @@ static int attempt(struct gch *g, bool first)
 	else
 		err = gch_roots_fault_in(&g->roots, &g->world, &bad);
 	if (!err) {
-		clear_marks(g);
-		if (READ_ONCE(g->concurrent))
-			err = gch_trace(g, &bad);
+		bool concurrent = READ_ONCE(g->concurrent);
+		bool young = concurrent && !full && gch_pace_young(g);
+
+		/* Marks of an attempt that fails are not complete. */
+		g->sticky = false;
+		clear_marks(g, young);
+		if (concurrent)
+			err = gch_trace(g, young, &bad);
 		else
 			err = pause_and_mark(g);
 	}
@@ -222,7 +228,7 @@ static int sweep_all(struct gch *g)
 	}
 	gch_cycle_end(&g->core);
 	g->black_bytes = g->core.n.black_bytes;
-	gch_pace_plan(g);
+	gch_pace_settle(g);
 	gch_unlock(g);
 	return 0;
 }
@@ -252,7 +258,7 @@ static void release_pages(struct gch *g)
 	trace_gcheap_release(g, g->pages_released - before);
 }
 
-static int cycle(struct gch *g)
+static int cycle(struct gch *g, bool full)
 {
 	int err = -EAGAIN, i, tries = 0;
 
@@ -263,7 +269,7 @@ static int cycle(struct gch *g)
 			return -ENXIO;
 		if (i)
 			schedule_timeout_uninterruptible(1 + tries);
-		err = attempt(g, !i);
+		err = attempt(g, !i, full);
 		tries += !gch_roots_many_missing(&g->roots);
 	}
 	if (err) {
@@ -293,7 +299,7 @@ static int cycle(struct gch *g)
 }
 
 /* Begin the next attempt asked for, or false: the heap goes. */
-static bool next_request(struct gch *g)
+static bool next_request(struct gch *g, bool *full)
 {
 	struct gch_requests *q = &g->req;
 
@@ -301,6 +307,8 @@ static bool next_request(struct gch *g)
 			READ_ONCE(g->dead));
 	spin_lock(&q->wait.lock);
 	q->begun = q->asked;
+	*full = q->full;
+	q->full = false;
 	spin_unlock(&q->wait.lock);
 	return !READ_ONCE(g->dead);
 }
@@ -308,10 +316,11 @@ static bool next_request(struct gch *g)
 static int collector(void *arg)
 {
 	struct gch *g = arg;
+	bool full;
 	int err;
 
-	while (next_request(g)) {
-		err = cycle(g);
+	while (next_request(g, &full)) {
+		err = cycle(g, full);
 		spin_lock(&g->req.wait.lock);
 		g->req.result = err;
 		if (!err)
@@ -351,9 +360,10 @@ int gch_collector_start(struct gch *g)
 /*
  * Ask for an attempt that begins after this call. One that is being worked on may
  * have read roots already, so it does not count. Return: its number; 0: not
- * asked for, since @explicit is not set and collections are held.
+ * asked for, since @explicit is not set and collections are held. @full: as much is to
+ * be found dead as there is.
  */
-static u64 request(struct gch *g, bool explicit)
+static u64 request(struct gch *g, bool explicit, bool full)
 {
 	struct gch_requests *q = &g->req;
 	u64 n = 0;
@@ -361,6 +371,7 @@ static u64 request(struct gch *g, bool explicit)
 	spin_lock(&q->wait.lock);
 	if (explicit || !q->hold) {
 		q->asked = q->begun + 1;
+		q->full |= full;
 		n = q->asked;
 	}
 	spin_unlock(&q->wait.lock);
@@ -396,13 +407,14 @@ static int outcome(struct gch *g, u64 n)
 /**
  * gch_collect() - explicit collection
  * @wait: until it is done, sweep included
+ * @full: not a young one
  * @cycle: out: number of the attempt, counted with those that failed
  *
  * Return: 0, -EAGAIN: attempts ended, -EINTR: a fatal signal, -ENXIO: dead.
  */
-int gch_collect(struct gch *g, bool wait, u64 *cycle)
+int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle)
 {
-	u64 n = request(g, true);
+	u64 n = request(g, true, full);
 	int err = wait ? await(g, n) : 0;
 
 	if (err)
@@ -414,7 +426,7 @@ int gch_collect(struct gch *g, bool wait, u64 *cycle)
 /** gch_collect_for_room() - collect and wait: 0, -EINTR, or -ENOMEM: held */
 int gch_collect_for_room(struct gch *g)
 {
-	u64 n = request(g, false);
+	u64 n = request(g, false, true);
 
 	if (!n)
 		return -ENOMEM;
@@ -431,7 +443,7 @@ void gch_collect_if_due(struct gch *g)
 		return;
 	if (READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
 	    g->core.phase == GCHEAP_PHASE_IDLE)
-		request(g, false);
+		request(g, false, false);
 }
 
 /**

@@ -13,6 +13,10 @@ static bool gch_concurrent;
 module_param_named(concurrent, gch_concurrent, bool, 0644);
 MODULE_PARM_DESC(concurrent, "New heaps mark while their programs run");
 
+static bool gch_young = true;
+module_param_named(young, gch_young, bool, 0644);
+MODULE_PARM_DESC(young, "Their automatic collections may be young ones");
+
 #define PAUSE_DEFAULT	(500 * NSEC_PER_USEC)
 
 static void gch_release_last(struct kref *ref)
@@ -133,6 +137,7 @@ static int gch_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	kref_init(&g->ref);
 	g->verify = GCH_DEBUG;
+	g->young = READ_ONCE(gch_young);
 	g->concurrent = gch_concurrent;
 	g->pause_budget = PAUSE_DEFAULT;
 	mutex_init(&g->fetch);

@@ -64,6 +64,7 @@ struct gch_events {
  * @asked: number of the last attempt asked for; attempts count from 1
  * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
  * @result: of the last one finished; @good: the last that was completed
+ * @full: one asked for, or being made, must not be a young one
  * @hold: reasons not to collect by oneself
  * All under wait.lock.
  */
@@ -72,6 +73,7 @@ struct gch_requests {
 	u64 asked;
 	u64 begun, tried, good;
 	int result;
+	bool full;
 	u32 hold;
 };
 
@@ -98,12 +100,23 @@ struct gch_callback {
  * @start: bytes handed out since the last marking when the next is due
  * @runway: bytes handed out while marking, lately
  * @from, @room: bytes handed out when marking began, and from then on until the goal
- * @work: bytes it is expected to mark
+ * @work: bytes it is expected to mark, and @before: counted as marked when it began
+ * @goal: bytes the heap may grow to; @full: found reachable by the last full cycle
+ * @young_work: bytes that young cycles mark, lately; @youngs: of them since a full one;
+ *	@skip: full ones until they are tried again, after @failures to pay in a row
+ * @live, @rescanned: when the last cycle was over; @since: bytes handed out from there to
+ *	the end of the next marking
+ * @full_freed, @full_work: of the last full one
  */
 struct gch_pace {
 	u64 start, runway;
 	u64 from, room;
-	u64 work;
+	u64 work, before;
+	u64 goal, full;
+	u64 young_work;
+	u32 youngs, skip, failures;
+	u64 live, rescanned, since;
+	u64 full_freed, full_work;
 };
 
 /**
@@ -119,6 +132,8 @@ struct gch_pace {
  * @pause_budget: ns that a pause may take to complete the marking, at first
  * @concurrent: mark while the program runs; @check: and check that: @checks of cycles have
  *	found @check_lost objects that would have been lost
+ * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
+ *	them, so that the next may be; @cycles_young: how many were
  * @trigger: bytes that may be handed out from one marking to the end of the next
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
@@ -145,6 +160,9 @@ struct gch {
 	u64 pause_budget;
 	bool concurrent;
 	bool check;
+	u8 young;
+	bool sticky;
+	u64 cycles_young;
 	u64 checks, check_lost;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;
@@ -185,21 +203,23 @@ int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 /* pacer.c */
 void gch_pace_plan(struct gch *g);
 bool gch_pace_due(struct gch *g);
-void gch_pace_begin(struct gch *g);
+bool gch_pace_young(const struct gch *g);
+void gch_pace_begin(struct gch *g, bool young);
 void gch_pace_end(struct gch *g);
+void gch_pace_settle(struct gch *g);
 int gch_pace_assist(struct gch *g);
 int gch_await_marked(struct gch *g);
 
 /* tracer.c */
 bool gch_mark_until(struct gch *g, u64 deadline);
-int gch_trace(struct gch *g, struct gch_root_fault *bad);
+int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad);
 
 /* collector.c */
 int gch_roots_mark(struct gch *g);
 int gch_roots_show(struct gch *g);
 void gch_cycle_verify(struct gch *g);
 int gch_collector_start(struct gch *g);
-int gch_collect(struct gch *g, bool wait, u64 *cycle);
+int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle);
 int gch_collect_for_room(struct gch *g);
 void gch_collect_if_due(struct gch *g);
 int gch_hold(struct gch *g, int delta, u32 *count);

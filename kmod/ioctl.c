@@ -598,7 +598,9 @@ static int do_tls(struct gch *g, union gch_arg *arg)
 
 static int do_collect(struct gch *g, union gch_arg *arg)
 {
-	return gch_collect(g, arg->collect.flags & GCHEAP_COLLECT_WAIT,
+	u32 flags = arg->collect.flags;
+
+	return gch_collect(g, flags & GCHEAP_COLLECT_WAIT, !(flags & GCHEAP_COLLECT_YOUNG),
 			   &arg->collect.cycle);
 }
 
@@ -649,11 +651,17 @@ static int param_set(struct gch *g, u32 param, u64 value)
 		    g->core.phase != GCHEAP_PHASE_SWEEP)
 			return -EBUSY;
 		g->track.way = gch_track_way(value);
+		g->sticky = false;
 		break;
 	case GCHEAP_PARAM_CHECK:
 		if (value > 1)
 			return -EINVAL;
 		g->check = value;
+		break;
+	case GCHEAP_PARAM_YOUNG:
+		if (value > 2)
+			return -EINVAL;
+		g->young = value;
 		break;
 	}
 	gch_pace_plan(g);
@@ -697,6 +705,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_CHECK:
 		a->value = g->check;
+		break;
+	case GCHEAP_PARAM_YOUNG:
+		a->value = g->young;
 		break;
 	}
 	gch_unlock(g);
@@ -855,7 +866,8 @@ static const struct gch_call calls[] = {
 	     do_root_add),
 	CALL(GCHEAP_IOC_ROOT_DEL, gcheap_root, 0, true, do_root_del),
 	CALL(GCHEAP_IOC_TLS, gcheap_tls, GCHEAP_TLS_COUNTED, true, do_tls),
-	CALL(GCHEAP_IOC_COLLECT, gcheap_collect, GCHEAP_COLLECT_WAIT, false,
+	CALL(GCHEAP_IOC_COLLECT, gcheap_collect,
+	     GCHEAP_COLLECT_WAIT | GCHEAP_COLLECT_YOUNG, false,
 	     do_collect),
 	CALL(GCHEAP_IOC_HOLD, gcheap_hold, 0, true, do_hold),
 	CALL(GCHEAP_IOC_PARAM, gcheap_param, GCHEAP_PARAM_SET, true, do_param),

@@ -11,11 +11,14 @@
  */
 #include <linux/ktime.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 
 #include "gcheap.h"
 #include "trace.h"
 
 #define SLICE_NS	(100 * NSEC_PER_USEC)
+#define CYCLE_WORK	SZ_256K	/* bytes marked for the price of roots and rounds */
+#define YOUNG_SKIP	16u	/* full cycles at most after a young one that did not pay */
 
 /** gch_pace_plan() - when the next cycle is due; core.lock held */
 void gch_pace_plan(struct gch *g)
@@ -23,9 +26,12 @@ void gch_pace_plan(struct gch *g)
 	const struct gch_params *p = &g->core.param;
 
 	u64 marked = g->core.n.marked_bytes_last + g->black_bytes;
+	u64 more = gch_plan_trigger(g->pace.full, p->growth, p->min_heap);
 
-	g->trigger = gch_plan_trigger(marked, p->growth, p->min_heap);
-	g->trigger = gch_plan_within(g->trigger, marked, p->limit);
+	/* Young collections leave what has died old to the next full one, which pays. */
+	g->pace.goal = g->pace.full + gch_plan_within(more, g->pace.full, p->limit);
+	g->trigger = marked < g->pace.goal ? g->pace.goal - marked : 0;
+	g->trigger = max_t(u64, g->trigger, GCHEAP_SLOT_SIZE);
 	g->pace.start = gch_plan_start(g->trigger, g->pace.runway);
 }
 
@@ -35,8 +41,20 @@ bool gch_pace_due(struct gch *g)
 	return g->core.n.alloc_since >= (g->concurrent ? g->pace.start : g->trigger);
 }
 
+/** gch_pace_young() - whether the next collection is to be a young one */
+bool gch_pace_young(const struct gch *g)
+{
+	const struct gch_pace *p = &g->pace;
+	u8 young = READ_ONCE(g->young);
+
+	if (!young || !g->sticky)
+		return false;
+	return young > 1 || (!p->skip && gch_plan_young(p->goal, p->full,
+		g->core.n.marked_bytes_last + g->black_bytes, p->youngs));
+}
+
 /** gch_pace_begin() - marking while the program runs begins; core.lock held */
-void gch_pace_begin(struct gch *g)
+void gch_pace_begin(struct gch *g, bool young)
 {
 	struct gch_pace *p = &g->pace;
 	const struct gch_counts *n = &g->core.n;
@@ -45,6 +63,11 @@ void gch_pace_begin(struct gch *g)
 	p->room = gch_plan_room(g->trigger, p->from);
 	/* Before the first cycle as much may be reachable as there is. */
 	p->work = g->cycles ? n->marked_bytes_last + g->black_bytes : n->heap_bytes;
+	if (young)
+		p->work = p->youngs ? p->young_work : p->from / 2;
+	p->before = n->marked_bytes;
+	p->youngs = young ? p->youngs + 1 : 0;
+	g->cycles_young += young;
 }
 
 static u64 handed(const struct gch *g)
@@ -57,7 +80,44 @@ static u64 handed(const struct gch *g)
 /** gch_pace_end() - marking is complete; core.lock held, before the sweep begins */
 void gch_pace_end(struct gch *g)
 {
-	g->pace.runway = (g->pace.runway + handed(g)) / 2;
+	struct gch_pace *p = &g->pace;
+	u64 done = g->core.n.marked_bytes - p->before;
+
+	p->runway = (p->runway + handed(g)) / 2;
+	p->since = g->core.n.alloc_since;
+	if (p->youngs)
+		p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
+}
+
+/**
+ * gch_pace_settle() - a cycle is over, the sweep too; core.lock held
+ *
+ * Compares what young and full ones free for their work: bytes marked, a quarter of the
+ * pages scanned again, and what any cycle costs.
+ */
+void gch_pace_settle(struct gch *g)
+{
+	struct gch_pace *p = &g->pace;
+	const struct gch_counts *n = &g->core.n;
+	u64 was = p->live + p->since, freed, work;
+
+	freed = was > n->live_bytes_last ? was - n->live_bytes_last : 0;
+	work = n->marked_bytes_last - p->before + CYCLE_WORK +
+	       ((n->pages_rescanned - p->rescanned) << (PAGE_SHIFT - 2));
+	p->live = n->live_bytes_last;
+	p->rescanned = n->pages_rescanned;
+	if (!p->youngs) {
+		p->full = n->marked_bytes_last + g->black_bytes;
+		p->full_freed = freed;
+		p->full_work = work;
+		p->skip -= p->skip > 0;
+	} else if (gch_plan_pays(freed, work, p->full_freed, p->full_work)) {
+		p->failures = 0;
+	} else {
+		p->skip = min(1u << p->failures, YOUNG_SKIP);
+		p->failures = min(p->failures + 1, 16u);
+	}
+	gch_pace_plan(g);
 }
 
 /* Mark until there is no debt or nothing at hand. Return: whether past the goal. */
@@ -68,7 +128,8 @@ static bool pay(struct gch *g)
 	bool more = true;
 
 	while (more && g->core.black && !gch_phase_frozen(&g->core)) {
-		debt = gch_plan_debt(g->pace.work, n->marked_bytes, handed(g), g->pace.room);
+		debt = gch_plan_debt(g->pace.work, n->marked_bytes - g->pace.before, handed(g),
+				     g->pace.room);
 		if (!debt)
 			break;
 		more = gch_mark_until(g, ktime_get_ns() + SLICE_NS);

@@ -59,6 +59,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->assist_ns = g->assist_ns;
 	s->assist_waits = g->assist_waits;
 	s->log_waits = atomic64_read(&g->track.waits);
+	s->cycles_young = g->cycles_young;
 	s->checks = g->checks;
 	s->check_lost = g->check_lost;
 }

@@ -185,6 +185,8 @@ static void thaw(struct gch *g, int err)
 		gch_track_end(g);
 		gch_cycle_finish(&g->core);
 		gch_pace_end(g);
+		/* Until the next cycle writes leave dirty bits, if these are what counts. */
+		g->sticky = g->track.way == GCHEAP_TRACK_DIRTY;
 		gch_cycle_verify(g);
 		gch_cycle_sweep(&g->core);
 	}
@@ -253,20 +255,21 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 
 /**
  * gch_trace() - mark while the program runs
+ * @young: marks are those of the last cycle, which g->sticky said
  * @bad: out: first root that could not be read
  *
  * From the collector, phase CLEAR, marks cleared, after gch_mm_enter(). Return: 0, and
  * the phase is SWEEP, or -errno as of an attempt, and it is IDLE.
  */
-int gch_trace(struct gch *g, struct gch_root_fault *bad)
+int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 {
 	int err;
 
 	/* R2: before the first root is read. */
-	gch_track_begin(g);
+	gch_track_begin(g, young);
 	env_lock(&g->core.lock);
-	gch_cycle_trace(&g->core);
-	gch_pace_begin(g);
+	gch_cycle_trace(&g->core, young);
+	gch_pace_begin(g, young);
 	gch_unlock(g);
 	err = trace_pauses(g, bad);
 	if (err) {

@@ -406,6 +406,8 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_VERIFY] = GCHEAP_PARAM_VERIFY,
 		[GCHEAP_TUNE_CONCURRENT] = GCHEAP_PARAM_CONCURRENT,
 		[GCHEAP_TUNE_PAUSE] = GCHEAP_PARAM_PAUSE,
+		[GCHEAP_TUNE_YOUNG] = GCHEAP_PARAM_YOUNG,
+		[GCHEAP_TUNE_CHECK] = GCHEAP_PARAM_CHECK,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

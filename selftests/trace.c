@@ -208,6 +208,39 @@ TEST(a_budget_too_small)
 	end();
 }
 
+/* What was marked once stays until a full collection comes, which finds it dead. */
+TEST(young_collections)
+{
+	struct gcheap_status s;
+
+	begin(GCHEAP_TRACK_DIRTY);
+	raw_param(&t.h, GCHEAP_PARAM_YOUNG, 2);
+	t.collect = GCHEAP_COLLECT_YOUNG;
+	CHECK(trace_cycles(&t, 30, small, trace_store));
+	s = raw_status(&t.h);
+	diag("%llu of %llu were young", s.cycles_young, s.cycles);
+	CHECK(s.cycles_young >= 28);
+	t.table[1] = NULL;		/* the ballast */
+	CHECK(trace_cycles(&t, 3, small, trace_store));
+	CHECK(raw_status(&t.h).live_objects > BALLAST);
+	t.collect = 0;
+	CHECK(trace_cycles(&t, 1, small, trace_store));
+	CHECK(raw_status(&t.h).live_objects < BALLAST);
+	CHECK_EQ(raw_status(&t.h).check_lost, 0);
+	raw_verify(&t.h);
+}
+
+TEST(young_collections_through_new_objects)
+{
+	begin(GCHEAP_TRACK_DIRTY);
+	raw_param(&t.h, GCHEAP_PARAM_YOUNG, 2);
+	t.collect = GCHEAP_COLLECT_YOUNG;
+	CHECK(trace_cycles(&t, 30, small, put_in_new));
+	CHECK(raw_status(&t.h).cycles_young >= 28);
+	CHECK_EQ(raw_status(&t.h).check_lost, 0);
+	raw_verify(&t.h);
+}
+
 /* Back and forth between the two ways to mark, one the other's check. */
 TEST(in_turn_with_the_world_stopped)
 {

@@ -21,6 +21,7 @@ struct trace {
 	uintptr_t mover[MOVERS];	/* hidden */
 	int at[MOVERS];
 	void **ballast;
+	unsigned int collect;	/* GCHEAP_COLLECT_* */
 };
 
 /* Word of a place that a mover is in. */
@@ -116,7 +117,7 @@ static bool trace_cycles(struct trace *t, int cycles, unsigned int small,
 	struct gcheap_status s;
 
 	for (int i = 0; i < cycles; i++) {
-		struct gcheap_collect c = { .size = sizeof(c) };
+		struct gcheap_collect c = { .size = sizeof(c), .flags = t->collect };
 		uint64_t before = raw_status(&t->h).cycles;
 
 		CHECK_EQ(ioctl(t->h.fd, GCHEAP_IOC_COLLECT, &c), 0);

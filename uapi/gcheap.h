@@ -237,6 +237,7 @@ struct gcheap_status {
 	__u64 assist_ns;		/* and time taken, waiting included */
 	__u64 assist_waits;		/* calls that waited for marking to end */
 	__u64 log_waits;		/* writes that waited for a pause to come */
+	__u64 cycles_young;		/* of the cycles: young collections */
 	__u64 checks;			/* cycles checked (GCHEAP_PARAM_CHECK) */
 	__u64 check_lost;		/* objects that would have been lost: a bug */
 };
@@ -487,6 +488,7 @@ struct gcheap_tls {
 };
 
 #define GCHEAP_COLLECT_WAIT	(1u << 0) /* return when done (sweep included) */
+#define GCHEAP_COLLECT_YOUNG	(1u << 1) /* a young one will do: see GCHEAP_PARAM_YOUNG */
 /** struct gcheap_collect - GCHEAP_IOC_COLLECT: a cycle that begins after the call;
  * calls made before it has begun share it. @cycle: out: its number, failed ones
  * counted: it is over when the status page's @cycles + @cycles_failed reach it.
@@ -521,6 +523,10 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_CHECK	= 7,	/* 1: when marking beside the threads is complete, mark
 					 * again with them stopped and compare; what would have
 					 * been lost is kept, counted, and told in the log */
+	GCHEAP_PARAM_YOUNG	= 8,	/* 1: collections that nobody asked for may be young:
+					 * what an earlier one has found alive stays, dead or
+					 * not (with _CONCURRENT, tracking by dirty bits);
+					 * 2: are, whether that pays or not */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

@@ -157,11 +157,12 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 				find_path(h, c, &r);
 			}
 			c->lost += env_weight64(lost);
+			c->bytes += (u64)env_weight64(lost) * d->cell_granules * GCHEAP_GRANULE;
 		}
 	}
 	for (at = 0, id = 0; (d = next_span(h, &id)); id += d->nslots)
 		for (w = 0; w < gch_span_bits(d); w++)
 			gch_slot(h, id)->bits[w] |= c->aside[at++];
-	h->n.marked_objects = max(h->n.marked_objects, c->objects);
-	h->n.marked_bytes = max(h->n.marked_bytes, c->bytes);
+	h->n.marked_objects = c->objects + c->lost;
+	h->n.marked_bytes = c->bytes;
 }

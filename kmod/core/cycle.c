@@ -21,6 +21,11 @@
  *   gch_cycle_resume()	instead of gch_cycle_finish(): the pause has to end, marking
  *			goes on with what there is
  *
+ * A young collection (Demers et al., "Combining generational and conservative garbage
+ * collection", POPL 1990: sticky mark bits) leaves out gch_mark_clear(), and begins with
+ * the pages dirty that were written since the last cycle's marking was complete. What
+ * that marked stays, and counts as scanned; what is looked for is what is new.
+ *
  * or gch_cycle_abandon() instead of one of the last four, when the world cannot be
  * stopped or a root not be read: nothing is freed then. Lock held in each.
  */
@@ -36,10 +41,10 @@ void gch_cycle_stop(struct gch_heap *h)
 	gch_phase_set(h, GCHEAP_PHASE_STOP);
 }
 
-void gch_cycle_trace(struct gch_heap *h)
+void gch_cycle_trace(struct gch_heap *h, bool young)
 {
 	gch_phase_set(h, GCHEAP_PHASE_TRACE);
-	gch_mark_begin(h);
+	gch_mark_begin(h, young);
 	gch_thread_last_roots(h);
 	WRITE_ONCE(h->black, true);
 }
@@ -55,7 +60,7 @@ void gch_cycle_mark(struct gch_heap *h)
 	if (h->black)
 		gch_mark_own_roots(h);
 	else
-		gch_mark_begin(h);
+		gch_mark_begin(h, false);
 }
 
 /*

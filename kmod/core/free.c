@@ -25,8 +25,7 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 	if (gch_span_owned(r->d) && r->cell >= gch_slot(h, r->id)->commit)
 		gch_span_reopened(h, r->d, 1);
 	env_store_release(live, *live & ~(1ull << (r->cell % 64)));
-	if (h->black)
-		unmark(r);
+	unmark(r);
 	if (gch_span_owned(r->d))
 		return;
 	if (r->d->state == GCHEAP_SPAN_FULL) {

@@ -157,7 +157,7 @@ struct gch_counts {
 	u64 meta_bytes;
 	u64 alloc_bytes, alloc_large_bytes;
 	u64 alloc_since;		/* since the last complete marking */
-	u64 black_bytes;		/* handed out while marking, in this cycle */
+	u64 black_objects, black_bytes;	/* handed out while marking, in this cycle */
 	u64 pages_rescanned;
 	u64 marked_objects, marked_bytes;	/* being counted by the marker */
 	u64 marked_objects_last, marked_bytes_last;
@@ -312,7 +312,7 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots);
 void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n);
 void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n);
 bool gch_mark_drain(struct gch_heap *h, u32 spans);
-void gch_mark_begin(struct gch_heap *h);
+void gch_mark_begin(struct gch_heap *h, bool young);
 void gch_mark_own_roots(struct gch_heap *h);
 void gch_mark_drop(struct gch_heap *h);
 
@@ -348,7 +348,7 @@ void gch_sweep_end(struct gch_heap *h);
 
 /* cycle.c */
 void gch_cycle_clear(struct gch_heap *h);
-void gch_cycle_trace(struct gch_heap *h);
+void gch_cycle_trace(struct gch_heap *h, bool young);
 void gch_cycle_resume(struct gch_heap *h);
 void gch_cycle_stop(struct gch_heap *h);
 void gch_cycle_mark(struct gch_heap *h);
@@ -383,6 +383,8 @@ void gch_phase_set(struct gch_heap *h, u32 phase);
 
 /* plan.c: policy, pure functions of numbers */
 u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap);
+bool gch_plan_young(u64 goal, u64 full, u64 marked, u32 youngs);
+bool gch_plan_pays(u64 freed, u64 work, u64 full_freed, u64 full_work);
 u64 gch_plan_within(u64 trigger, u64 marked, u64 limit);
 u64 gch_plan_start(u64 room, u64 runway);
 u64 gch_plan_room(u64 trigger, u64 from);

@@ -219,15 +219,19 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots)
 
 /**
  * gch_mark_begin() - start of the marking
+ * @young: what the last cycle marked, for being reached or black, is so still
  *
- * Lock held; the threads may run. Counts anew.
+ * Lock held; the threads may run. Counts anew, or on.
  */
-void gch_mark_begin(struct gch_heap *h)
+void gch_mark_begin(struct gch_heap *h, bool young)
 {
+	struct gch_counts *n = &h->n;
+
 	env_assert_held(&h->lock);
-	h->n.marked_objects = 0;
-	h->n.marked_bytes = 0;
-	h->n.black_bytes = 0;
+	n->marked_objects = young ? n->marked_objects_last + n->black_objects : 0;
+	n->marked_bytes = young ? n->marked_bytes_last + n->black_bytes : 0;
+	n->black_objects = 0;
+	n->black_bytes = 0;
 	gch_mark_own_roots(h);
 }
 

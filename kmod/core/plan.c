@@ -18,6 +18,33 @@ u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap)
 }
 
 /**
+ * gch_plan_young() - whether the next collection is to be a young one
+ * @goal: bytes the heap may grow to; @full: marked by the last one that was full
+ * @marked: marked now, what has died since the last full one included
+ * @youngs: young ones since then
+ *
+ * As long as they leave half of the room that a full one would: what has died old makes
+ * them more frequent. And not for ever, since nothing old is finalized meanwhile.
+ */
+bool gch_plan_young(u64 goal, u64 full, u64 marked, u32 youngs)
+{
+	if (youngs >= 16 || marked >= goal || full >= goal)
+		return false;
+	return goal - marked >= (goal - full) / 2;
+}
+
+/**
+ * gch_plan_pays() - whether a young collection frees more for its work than a full one
+ * @freed, @work: bytes, of the young one; @full_freed, @full_work: of the last full one
+ */
+bool gch_plan_pays(u64 freed, u64 work, u64 full_freed, u64 full_work)
+{
+	/* In pages, so that nothing overflows below 16 TiB. */
+	return (freed >> GCH_PAGE_SHIFT) * ((full_work >> GCH_PAGE_SHIFT) + 1) >
+	       (full_freed >> GCH_PAGE_SHIFT) * ((work >> GCH_PAGE_SHIFT) + 1);
+}
+
+/**
  * gch_plan_within() - the same below a limit
  * @trigger: as of gch_plan_trigger(); @marked: likewise
  * @limit: bytes the heap may have, 0: any number

@@ -231,6 +231,7 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 		mark[w] |= cells;
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
 			mark[words + w] |= cells;
+		h->n.black_objects += env_weight64(cells);
 		h->n.black_bytes += (u64)env_weight64(cells) * d->cell_granules *
 			GCHEAP_GRANULE;
 	}
@@ -374,8 +375,7 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	h->n.alloc_since -= min(unused, h->n.alloc_since);
 	gch_slot(h, id)->owner = 0;
 	gch_slot(h, id)->commit = 0;
-	if (h->black)
-		unmark_free(h, id);
+	unmark_free(h, id);
 	if (!d->nlive && !h->black) {
 		gch_span_free(h, id);
 	} else if (d->nlive < d->ncells) {

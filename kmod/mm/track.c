@@ -408,14 +408,18 @@ void gch_track_close(struct gch_track *t, u32 cap)
 }
 
 /**
- * gch_track_begin() - marking begins: writes before this call do not count
+ * gch_track_begin() - marking begins
+ * @young: what was written since the last one was complete is dirty; else writes before
+ *	this call do not count
  *
  * When it returns, all entries are clean or protected and no processor holds another
  * translation (R2: before the first root is read).
  */
-void gch_track_begin(struct gch *g)
+void gch_track_begin(struct gch *g, bool young)
 {
 	gch_track_round(g, false);
+	if (young)
+		return;
 	env_lock(&g->core.lock);
 	gch_dirty_forget(&g->core);
 	env_unlock(&g->core.lock);

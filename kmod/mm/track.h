@@ -48,7 +48,7 @@ int gch_track_init(struct gch_track *t);
 void gch_track_destroy(struct gch_track *t);
 u32 gch_track_way(u32 way);
 
-void gch_track_begin(struct gch *g);
+void gch_track_begin(struct gch *g, bool young);
 u64 gch_track_round(struct gch *g, bool last);
 void gch_track_again(struct gch *g);
 void gch_track_close(struct gch_track *t, u32 cap);

@@ -146,6 +146,8 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_VERIFY,	/* 1: verify after every cycle */
 	GCHEAP_TUNE_CONCURRENT,	/* 1: mark while the program runs */
 	GCHEAP_TUNE_PAUSE,	/* ns a pause should take then */
+	GCHEAP_TUNE_YOUNG,	/* 1: automatic collections may be young ones then */
+	GCHEAP_TUNE_CHECK,	/* 1: check that marking then, by marking again */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */

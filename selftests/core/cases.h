@@ -15,6 +15,8 @@
 #define GCT_PLAN_CASES(X)	\
 	X(plan_trigger) \
 	X(plan_retain) \
+	X(plan_young) \
+	X(plan_pays) \
 	X(plan_within) \
 	X(plan_start) \
 	X(plan_debt)

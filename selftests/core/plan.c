@@ -35,6 +35,24 @@ void gct_plan_retain(void)
 	CHECK(gch_plan_retain(0, ~0ull) == ~0ull);
 }
 
+void gct_plan_young(void)
+{
+	CHECK(gch_plan_young(8 << 20, 4 << 20, 4 << 20, 0));
+	CHECK(gch_plan_young(8 << 20, 4 << 20, 6 << 20, 15));
+	CHECK(!gch_plan_young(8 << 20, 4 << 20, (6 << 20) + 1, 0));
+	CHECK(!gch_plan_young(8 << 20, 4 << 20, 4 << 20, 16));
+	CHECK(!gch_plan_young(8 << 20, 4 << 20, 9 << 20, 0));
+	CHECK(!gch_plan_young(8 << 20, 9 << 20, 4 << 20, 0));
+}
+
+void gct_plan_pays(void)
+{
+	CHECK(gch_plan_pays(8 << 20, 1 << 20, 16 << 20, 64 << 20));
+	CHECK(!gch_plan_pays(1 << 20, 1 << 20, 64 << 20, 8 << 20));
+	CHECK(!gch_plan_pays(0, 0, 0, 0));
+	CHECK(!gch_plan_pays(1ull << 40, 1ull << 43, 1ull << 43, 1ull << 43));
+}
+
 void gct_plan_within(void)
 {
 	CHECK_EQ(gch_plan_within(8 << 20, 8 << 20, 0), 8 << 20);

@@ -526,7 +526,7 @@ void sim_trace_begin(struct sim *s)
 	memset(s->written, 0, sizeof(s->written));
 	s->tracking = true;
 	slice(s);
-	gch_cycle_trace(&s->h);
+	gch_cycle_trace(&s->h, false);
 }
 
 /* The pages written since this was asked last are dirty. */
