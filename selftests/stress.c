@@ -525,7 +525,8 @@ int main(void)
 	}
 	printf("# %" PRIu64 " cycles, %" PRIu64 " heaps, %" PRIu64 " counts, %" PRIu64
 	       " markings checked, %" PRIu64 " young, %" PRIu64 " objects checked, %" PRIu64
-	       " s\n", cycles, next, counts_checked, marks_checked, young, objects_checked, (now_ns() - begin) / 1000000000);
+	       " s\n", cycles, next, counts_checked, marks_checked, young, objects_checked,
+	       (now_ns() - begin) / 1000000000);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;
 }
