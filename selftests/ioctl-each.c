@@ -276,10 +276,13 @@ TEST(params)
 		{ GCHEAP_PARAM_CONCURRENT, ~0ull, 1 },
 		{ GCHEAP_PARAM_PAUSE, 500000, 1000000 },
 		{ GCHEAP_PARAM_TRACK, ~0ull, GCHEAP_TRACK_UNMAP },
+		{ GCHEAP_PARAM_CHECK, 0, 1 },
+		{ GCHEAP_PARAM_YOUNG, ~0ull, 2 },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;
 
+	_Static_assert(sizeof(p) / sizeof(*p) == GCHEAP_PARAM_MAX, "all of them");
 	for (int i = 0; i < GCHEAP_PARAM_MAX; i++) {
 		a = (struct gcheap_param){ .size = sizeof(a), .param = p[i].param };
 		CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_PARAM, &a), 0);
