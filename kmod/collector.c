@@ -154,6 +154,7 @@ static int pause_and_mark(struct gch *g)
 	int err;
 
 	env_lock(&g->core.lock);
+	gch_pace_stopped(g);
 	gch_cycle_stop(&g->core);
 	gch_unlock(g);
 	t0 = ktime_get_ns();

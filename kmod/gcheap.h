@@ -205,6 +205,7 @@ void gch_pace_plan(struct gch *g);
 bool gch_pace_due(struct gch *g);
 bool gch_pace_young(const struct gch *g);
 void gch_pace_begin(struct gch *g, bool young);
+void gch_pace_stopped(struct gch *g);
 void gch_pace_end(struct gch *g);
 void gch_pace_settle(struct gch *g);
 int gch_pace_assist(struct gch *g);

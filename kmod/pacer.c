@@ -67,7 +67,13 @@ void gch_pace_begin(struct gch *g, bool young)
 		p->work = p->youngs ? p->young_work : p->from / 2;
 	p->before = n->marked_bytes;
 	p->youngs = young ? p->youngs + 1 : 0;
-	g->cycles_young += young;
+}
+
+/** gch_pace_stopped() - marking with the world stopped begins; core.lock held */
+void gch_pace_stopped(struct gch *g)
+{
+	g->pace.youngs = 0;
+	g->pace.before = 0;
 }
 
 static u64 handed(const struct gch *g)
@@ -85,8 +91,10 @@ void gch_pace_end(struct gch *g)
 
 	p->runway = (p->runway + handed(g)) / 2;
 	p->since = g->core.n.alloc_since;
-	if (p->youngs)
-		p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
+	if (!p->youngs)
+		return;
+	g->cycles_young++;
+	p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
 }
 
 /**
