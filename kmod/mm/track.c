@@ -175,8 +175,8 @@ static void settle_all(struct gch *g)
 	}
 }
 
-/* What is logged and in no list is dirty. Return: how much. */
-static u64 take_bits(struct gch *g)
+/* What is logged, in a list or not, is dirty; @take: and not logged any more. */
+static u64 dirty_logged(struct gch *g, bool take)
 {
 	u32 c, end = DIV_ROUND_UP(g->core.top, GCHEAP_CHUNK_SLOTS), w;
 	u64 n = 0;
@@ -191,7 +191,8 @@ static u64 take_bits(struct gch *g)
 				continue;
 			spin_lock(&g->track.lock);
 			bits = chunk->logged[w];
-			chunk->logged[w] = 0;
+			if (take)
+				chunk->logged[w] = 0;
 			spin_unlock(&g->track.lock);
 			for (; bits; bits &= bits - 1, n++)
 				gch_dirty_set(&g->core, (u64)c * GCH_CHUNK_PAGES + 64 * w +
@@ -229,7 +230,7 @@ static u64 take_log(struct gch *g)
 	spin_unlock(&t->lock);
 	for (i = 0; i < t->ntaken; i++)
 		gch_dirty_set(&g->core, t->taken[i]);
-	return t->ntaken + (logged > GCH_LOG ? take_bits(g) : 0);
+	return t->ntaken + (logged > GCH_LOG ? dirty_logged(g, true) : 0);
 }
 
 /* Every write from here on faults, in a window of pages. */
@@ -425,10 +426,23 @@ void gch_track_begin(struct gch *g, bool young)
 	env_unlock(&g->core.lock);
 }
 
-/** gch_track_logged() - in the pause: what was written since the last round is dirty */
+/**
+ * gch_track_logged() - in the pause: what was written since the last round is dirty
+ *
+ * It stays logged, and writable: if the pause ends too early, the threads write to these
+ * pages again before they are looked at. core.lock held.
+ */
 void gch_track_logged(struct gch *g)
 {
-	g->track.logged += take_log(g);
+	struct gch_track *t = &g->track;
+	u32 n, i;
+
+	spin_lock(&t->lock);
+	n = t->n;
+	for (i = 0; i < min_t(u32, n, GCH_LOG); i++)
+		gch_dirty_set(&g->core, t->list[i]);
+	spin_unlock(&t->lock);
+	t->logged += n > GCH_LOG ? dirty_logged(g, false) : n;
 }
 
 /** gch_track_end() - marking is over: no page is logged any more; core.lock held */
