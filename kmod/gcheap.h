@@ -30,6 +30,7 @@
 #include "mm/roots.h"
 #include "mm/stop.h"
 #include "mm/track.h"
+#include "stress.h"
 
 struct file;
 struct inode;

@@ -55,6 +55,7 @@ static int drain(struct gch *g)
 		env_lock(&g->core.lock);
 		more = gch_mark_until(g, ktime_get_ns() + SLICE_NS);
 		gch_unlock(g);
+		gch_stress_point();
 		cond_resched();
 	} while (more);
 	return 0;
@@ -104,6 +105,7 @@ static int catch_up(struct gch *g, u32 cap)
 	if (err)
 		return err;
 	gch_track_close(&g->track, cap);
+	gch_stress_point();
 	return READ_ONCE(g->track.n) > cap ? round_again(g) : 0;
 }
 
@@ -118,20 +120,22 @@ static int finish_marking(struct gch *g, u64 budget)
 {
 	bool more;
 
-	if (!budget)
+	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
 	gch_track_logged(g);
-	more = gch_mark_until(g, ktime_get_ns() + budget);
+	more = gch_stress_abort() || gch_mark_until(g, ktime_get_ns() + budget);
 	env_unlock(&g->core.lock);
-	return more ? -EAGAIN : 0;
+	return more || gch_stress_abort() ? -EAGAIN : 0;
 }
 
 /* Words to put marks aside, for checks that are wanted; without the lock. */
 static void check_prepare(struct gch *g, struct gch_check *c)
 {
 	c->room = gch_check_room(&g->core);
-	c->aside = READ_ONCE(g->check) ? kvmalloc_array(c->room, sizeof(u64), GFP_KERNEL) : NULL;
+	c->aside = NULL;
+	if (READ_ONCE(g->check))
+		c->aside = kvmalloc_array(c->room, sizeof(u64), GFP_KERNEL | __GFP_NOWARN);
 }
 
 static void check_report(struct gch *g, const struct gch_check *c)
@@ -203,6 +207,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 	env_lock(&g->core.lock);
 	gch_cycle_stop(&g->core);
 	gch_unlock(g);
+	gch_stress_point();
 	trace_gcheap_pause_begin(g);
 	t0 = ktime_get_ns();
 	err = gch_world_stop(&g->world, STOP_TIMEOUT_NS);
@@ -211,7 +216,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 		thaw(g, err);
 		goto out;
 	}
-	err = gch_roots_mark(g);
+	err = gch_stress_abort() ? -EAGAIN : gch_roots_mark(g);
 	if (!err)
 		err = finish_marking(g, budget);
 	if (!err && check->aside)
@@ -228,6 +233,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 out:
 	trace_gcheap_pause_end(g, err);
 	wake_up_all(&g->thawed);
+	gch_stress_point();
 	return err;
 }
 
@@ -267,6 +273,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 
 	/* R2: before the first root is read. */
 	gch_track_begin(g, young);
+	gch_stress_point();
 	env_lock(&g->core.lock);
 	gch_cycle_trace(&g->core, young);
 	gch_pace_begin(g, young);

@@ -103,6 +103,7 @@ vm_fault_t gch_track_mkwrite(struct gch *g, struct vm_fault *vmf)
 	if (t->armed)
 		log_page(g, vmf->pgoff);
 	spin_unlock(&t->lock);
+	gch_stress_brief();
 	return VM_FAULT_LOCKED;
 }
 
@@ -299,8 +300,10 @@ static u64 window(struct gch *g, u64 first, u64 n, bool protecting)
 	bitmap_zero(g->track.bits, WINDOW);
 	if (protecting)
 		protect(g, first, n);
+	gch_stress_point();
 	/* R12: after protection, since entries may have been dirty. */
 	clean(g, first, n);
+	gch_stress_point();
 	env_lock(&g->core.lock);
 	count = record(g, first, n, protecting);
 	env_unlock(&g->core.lock);
@@ -327,8 +330,10 @@ u64 gch_track_round(struct gch *g, bool last)
 	spin_unlock(&t->lock);
 	end = pages_in_use(g);
 	env_unlock(&g->core.lock);
+	gch_stress_point();
 	if (protecting)
 		settle_all(g);
+	gch_stress_point();
 	for (first = 0; first < end; first += WINDOW) {
 		count += window(g, first, min_t(u64, WINDOW, end - first), protecting);
 		cond_resched();
@@ -364,6 +369,7 @@ static void protect_taken(struct gch *g)
 		     t->taken[i + 1] - t->taken[i] <= gap; i++)
 			;
 		protect(g, first, t->taken[i] - first + 1);
+		gch_stress_point();
 		cond_resched();
 	}
 	bitmap_zero(t->bits, WINDOW);
@@ -391,6 +397,7 @@ void gch_track_again(struct gch *g)
 	t->rounding = true;
 	count = take_log(g);
 	env_unlock(&g->core.lock);
+	gch_stress_point();
 	/* It may have grown since it was looked at. */
 	if (count > t->ntaken)
 		gch_track_round(g, true);
