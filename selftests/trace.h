@@ -20,7 +20,7 @@ struct trace {
 	uint64_t **place[PLACES];
 	uintptr_t mover[MOVERS];	/* hidden */
 	int at[MOVERS];
-	void **ballast;
+	int hot;		/* moves go to the first so many places */
 	unsigned int collect;	/* GCHEAP_COLLECT_* */
 };
 
@@ -66,6 +66,7 @@ static void trace_fill(struct trace *t, unsigned int big, unsigned int small)
 static void trace_open(struct trace *t, unsigned int way)
 {
 	memset(t, 0, sizeof(*t));
+	t->hot = PLACES;
 	t->h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_param(&t->h, GCHEAP_PARAM_CONCURRENT, 1);
 	raw_param(&t->h, GCHEAP_PARAM_TRACK, way);
@@ -81,7 +82,7 @@ static void trace_open(struct trace *t, unsigned int way)
 static void trace_move(struct trace *t, uint64_t *seed,
 		       void (*put)(struct trace *t, void **word, void *value))
 {
-	int m = rnd(seed) % MOVERS, to = rnd(seed) % PLACES, from = t->at[m];
+	int m = rnd(seed) % MOVERS, to = rnd(seed) % t->hot, from = t->at[m];
 
 	if (to == from)
 		return;
