@@ -398,6 +398,18 @@ UNUSED static int raw_root_del(struct raw *h, uint32_t id)
 	return ioctl(h->fd, GCHEAP_IOC_ROOT_DEL, &r);
 }
 
+/* The module's stress mode, delays in us, 0: off. Return: whether it can be set. */
+UNUSED static bool raw_stress(unsigned int us)
+{
+	FILE *f = fopen("/sys/module/gcheap/parameters/stress", "w");
+
+	if (!f)
+		return false;
+	fprintf(f, "%u", us);
+	CHECK_EQ(fclose(f), 0);
+	return true;
+}
+
 UNUSED static void raw_param(struct raw *h, unsigned int param, uint64_t value)
 {
 	struct gcheap_param p = {

@@ -5,7 +5,8 @@
  * and live counts must be exact whenever the threads meet.
  *
  *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn, and
- *		 each marking checked by another with the threads stopped
+ *		 each marking checked by another with the threads stopped; with every
+ *		 other heap the collector's steps are delayed and its pauses cut short
  *   CYCLES=n    stop after so many cycles (default 1000)
  *   SEED=n      default: the time; printed
  *   STATE=file  go on from there, and keep it up to date
@@ -438,6 +439,8 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 		/* Collections that nobody asks for, and young ones. */
 		raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 16);
 		raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
+		/* Half of the heaps, with each way to track. */
+		raw_stress(nr / 6 % 2 ? 200 : 0);
 	}
 	make_caches();
 	raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, shared, sizeof(shared), NULL);

@@ -216,19 +216,17 @@ static void under_stress(unsigned int way, uint32_t collect,
 			 void (*put)(struct trace *t, void **word, void *value))
 {
 	static const int hot[] = { 24, 200, PLACES };
-	int fd = open("/sys/module/gcheap/parameters/stress", O_WRONLY);
 	bool intact = true;
 
-	if (fd < 0)
-		SKIP("module parameters cannot be set");
 	begin(way);
 	t.collect = collect;
-	CHECK_EQ(write(fd, "300", 3), 3);
+	if (!raw_stress(300))
+		SKIP("module parameters cannot be set");
 	for (int i = 0; i < 3 && intact; i++) {
 		t.hot = hot[i];
 		intact = trace_cycles(&t, 20, small, put);
 	}
-	CHECK_EQ(write(fd, "0", 1), 1);
+	raw_stress(0);
 	CHECK(intact);
 	diag("%llu pauses in %llu cycles", raw_status(&t.h).pauses, raw_status(&t.h).cycles);
 	CHECK(raw_status(&t.h).pauses > 2 * raw_status(&t.h).cycles + 2);
