@@ -130,7 +130,8 @@ static void told_and_not_told(bool concurrent)
 	tell = 1000;
 	raw_collect(&h);
 	CHECK_EQ(raw_status(&h).live_objects, 1000);
-	CHECK_EQ(asked, concurrent ? 8 : 4);
+	/* With each pause; there may have been more than it takes. */
+	CHECK(asked >= (concurrent ? 8 : 4));
 	CHECK(!seen_moving);
 	stop(t);
 	pthread_join(s, NULL);
