@@ -73,7 +73,8 @@ void gch_cycle_finish(struct gch_heap *h)
 	u32 ready = h->finals.ready;
 
 	gch_phase_set(h, GCHEAP_PHASE_FINISH);
-	gch_weak_clear(h);
+	if (gch_rule(19))
+		gch_weak_clear(h);
 	gch_final_queue(h);
 	if (h->finals.ready == ready)
 		return;
