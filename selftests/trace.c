@@ -224,7 +224,7 @@ static void under_stress(unsigned int way, uint32_t collect,
 		SKIP("module parameters cannot be set");
 	for (int i = 0; i < 3 && intact; i++) {
 		t.hot = hot[i];
-		intact = trace_cycles(&t, 20, small, put);
+		intact = trace_cycles(&t, 12, small, put);
 	}
 	raw_stress(0);
 	CHECK(intact);
