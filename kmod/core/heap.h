@@ -196,6 +196,18 @@ struct gch_ops {
 	void (*meta_changed)(struct gch_heap *h, u32 chunk);
 };
 
+#define GCH_AHEAD	16	/* power of two */
+
+/**
+ * struct gch_ahead - offsets to be marked at, while what is known of them is fetched
+ * @off: 1 + offset, 0: none; @at: the oldest; @n: how many
+ */
+struct gch_ahead {
+	u64 off[GCH_AHEAD];
+	u32 at;
+	u32 n;
+};
+
 #define GCH_RESERVE_PAGES	8
 
 /**
@@ -234,6 +246,7 @@ struct gch_heap {
 
 	u32 qhead, qtail;		/* mark queue, 1 + id */
 	u64 qlen;
+	struct gch_ahead ahead;		/* of the queue */
 	u64 ndirty;			/* dirty pages */
 	u32 dirty_at;			/* none in chunks below */
 

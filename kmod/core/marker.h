@@ -70,6 +70,12 @@ struct marker {
 	const u64 *words;
 };
 
+/* A line of a page, which may be NULL, is wanted soon. */
+static __always_inline void gch_fetch(const void *page, u32 off)
+{
+	env_prefetch((const void *)((uintptr_t)page + off));
+}
+
 /* mark.c */
 void gch_marker_init(struct marker *m, struct gch_heap *h);
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r);

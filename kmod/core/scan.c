@@ -2,6 +2,8 @@
 /* Scanning a span: the cells that are marked and not scanned, by their layout. */
 #include "marker.h"
 
+#define FEW	2	/* one cell in so many */
+
 /* Words of heap memory. */
 static noinline void scan_words(struct marker *m, const u64 *words, u32 bytes)
 {
@@ -243,6 +245,28 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 	return any;
 }
 
+/*
+ * A few cells here and there: ask for their memory all at once. Where there are more the
+ * processor sees what comes next by itself.
+ */
+static void fetch_cells(const struct marker *m)
+{
+	const struct scan *t = &m->scan;
+	u32 w, n = 0, off;
+	u64 todo;
+
+	for (w = 0; w < t->nwords; w++)
+		n += env_weight64(m->own.mark[w] & ~t->scanned[w]);
+	if (n < 2 || n > m->own.d->ncells / FEW)
+		return;
+	for (w = 0; w < t->nwords; w++) {
+		for (todo = m->own.mark[w] & ~t->scanned[w]; todo; todo &= todo - 1) {
+			off = (64 * w + env_ctz64(todo)) * t->bytes;
+			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
+		}
+	}
+}
+
 /* Two of a kind, so that neither asks for the layout in its innermost loop. */
 static noinline bool scan_conservative(struct marker *m)
 {
@@ -294,6 +318,8 @@ void gch_scan_span(struct gch_heap *h, u32 id)
 	gch_marker_init(&m, h);
 	gch_scan_init(&m, &r);
 	before = scanned_cells(&m.scan);
+	if (m.scan.quick)
+		fetch_cells(&m);
 	r.s->qnext = GCH_QBUSY;
 	if (m.scan.c->layout == GCHEAP_TYPED)
 		while (scan_precise(&m))

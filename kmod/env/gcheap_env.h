@@ -105,6 +105,9 @@ static inline u64 env_div64(u64 a, u64 b)
 	return div64_u64(a, b);
 }
 
+/* What is there is wanted soon. Any address will do. */
+#define env_prefetch(p)	__builtin_prefetch(p)
+
 /* Let others run during long work. The heap lock may be held. */
 static inline void env_yield(void)
 {

@@ -73,6 +73,8 @@ static inline void env_unlock(env_lock_t *l)
 			env_bug("lock not held");			\
 	} while (0)
 
+#define env_prefetch(p)	__builtin_prefetch(p)
+
 /* A warning of the kernel's is a failure here. */
 #define WARN_ON_ONCE(cond) ({						\
 		bool env_cond = !!(cond);				\
