@@ -122,7 +122,9 @@ int main(int argc, char **argv)
 #ifndef BENCH_LIBGC
 	struct gcheap_stats s = bench_stats();
 
-	printf("stop_max %" PRIu64 "\npause_max %" PRIu64 "\n", s.stop_ns_max, s.pause_ns_max);
+	printf("stop_max %" PRIu64 "\npause_max %" PRIu64 "\npause_sum %" PRIu64
+	       "\nfaults %" PRIu64 "\nassist_sum %" PRIu64 "\n", s.stop_ns_max, s.pause_ns_max,
+	       s.pause_ns_total, s.write_faults, s.assist_ns);
 	histogram("stop_hist", s.stop_hist);
 	histogram("pause_hist", s.pause_hist);
 #endif
