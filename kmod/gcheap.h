@@ -108,6 +108,8 @@ struct gch_callback {
  * @live, @rescanned: when the last cycle was over; @since: bytes handed out from there to
  *	the end of the next marking
  * @full_freed, @full_work: of the last full one
+ * @relief: bytes, see gch_plan_relief(); @settled: when that was last looked at, in
+ *	ns; @ran: the collector's time until then; @assisted: assists' since
  */
 struct gch_pace {
 	u64 start, runway;
@@ -118,6 +120,7 @@ struct gch_pace {
 	u32 youngs, skip, failures;
 	u64 live, rescanned, since;
 	u64 full_freed, full_work;
+	u64 relief, settled, ran, assisted;
 };
 
 /**
@@ -164,6 +167,7 @@ struct gch {
 	u8 young;
 	bool sticky;
 	u64 cycles_young;
+	u64 collector_ns;
 	u64 checks, check_lost;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;

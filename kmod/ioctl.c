@@ -12,6 +12,7 @@
 #define THREADS_DEFAULT	1024
 #define THREADS_MAX	32768
 #define GROWTH_MAX	10000
+#define OFFHEAP_MAX	(1ll << 62)
 #define FETCH_BATCH	32
 
 union gch_arg {
@@ -33,6 +34,7 @@ union gch_arg {
 	struct gcheap_info info;
 	struct gcheap_verify verify;
 	struct gcheap_callback callback;
+	struct gcheap_offheap offheap;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -658,6 +660,9 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->check = value;
 		break;
+	case GCHEAP_PARAM_SOFT_LIMIT:
+		p->soft_limit = value;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
@@ -706,10 +711,37 @@ static int do_param(struct gch *g, union gch_arg *arg)
 	case GCHEAP_PARAM_CHECK:
 		a->value = g->check;
 		break;
+	case GCHEAP_PARAM_SOFT_LIMIT:
+		a->value = p->soft_limit;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		a->value = g->young;
 		break;
 	}
+	gch_unlock(g);
+	return err;
+}
+
+static int do_offheap(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_offheap *a = &arg->offheap;
+	struct gch_counts *n = &g->core.n;
+	int err = a->delta > 0 ? gch_pace_assist(g) : 0;
+
+	if (!err)
+		err = gch_lock_thawed(g);
+	if (err)
+		return err;
+	/* Neither sum overflows: there are at most OFFHEAP_MAX. */
+	if (a->delta > OFFHEAP_MAX - (s64)n->offheap_bytes ||
+	    a->delta < -(s64)n->offheap_bytes) {
+		err = -EINVAL;
+	} else {
+		n->offheap_bytes += a->delta;
+		n->alloc_since += max_t(s64, a->delta, 0);
+		gch_collect_if_due(g);
+	}
+	a->bytes = n->offheap_bytes;
 	gch_unlock(g);
 	return err;
 }
@@ -878,6 +910,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),
 	CALL(GCHEAP_IOC_CALLBACK, gcheap_callback,
 	     GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END, false, do_callback),
+	CALL(GCHEAP_IOC_OFFHEAP, gcheap_offheap, 0, false, do_offheap),
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)

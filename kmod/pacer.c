@@ -18,18 +18,30 @@
 
 #define SLICE_NS	(100 * NSEC_PER_USEC)
 #define CYCLE_WORK	SZ_256K	/* bytes marked for the price of roots and rounds */
+#define WHILE_NS	(50 * NSEC_PER_MSEC)
 #define YOUNG_SKIP	16u	/* full cycles at most after a young one that did not pay */
+
+/* Bytes that the last cycle left, black ones included, and those elsewhere. */
+static u64 found(const struct gch *g)
+{
+	const struct gch_counts *n = &g->core.n;
+
+	return n->marked_bytes_last + g->black_bytes + n->offheap_bytes;
+}
 
 /** gch_pace_plan() - when the next cycle is due; core.lock held */
 void gch_pace_plan(struct gch *g)
 {
 	const struct gch_params *p = &g->core.param;
 
-	u64 marked = g->core.n.marked_bytes_last + g->black_bytes;
-	u64 more = gch_plan_trigger(g->pace.full, p->growth, p->min_heap);
+	u64 marked = found(g), full = g->pace.full;
+	u64 more = gch_plan_trigger(full, p->growth, p->min_heap);
 
+	more = max(gch_plan_within(more, full, p->soft_limit), g->pace.relief);
+	/* The limit is the heap's alone. */
+	full -= min(full, g->core.n.offheap_bytes);
 	/* Young collections leave what has died old to the next full one, which pays. */
-	g->pace.goal = g->pace.full + gch_plan_within(more, g->pace.full, p->limit);
+	g->pace.goal = g->pace.full + gch_plan_within(more, full, p->limit);
 	g->trigger = marked < g->pace.goal ? g->pace.goal - marked : 0;
 	g->trigger = max_t(u64, g->trigger, GCHEAP_SLOT_SIZE);
 	g->pace.start = gch_plan_start(g->trigger, g->pace.runway);
@@ -49,8 +61,8 @@ bool gch_pace_young(const struct gch *g)
 
 	if (!young || !g->sticky)
 		return false;
-	return young > 1 || (!p->skip && gch_plan_young(p->goal, p->full,
-		g->core.n.marked_bytes_last + g->black_bytes, p->youngs));
+	return young > 1 ||
+	       (!p->skip && gch_plan_young(p->goal, p->full, found(g), p->youngs));
 }
 
 /** gch_pace_begin() - marking while the program runs begins; core.lock held */
@@ -97,8 +109,27 @@ void gch_pace_end(struct gch *g)
 	p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
 }
 
+/*
+ * The collector's and the assists' share of the time that the program's threads and the
+ * collector could have run, over a while: a thread's time goes by ticks.
+ */
+static void limit_time(struct gch *g)
+{
+	struct gch_pace *p = &g->pace;
+	u64 now = ktime_get_ns(), cpus = min(num_online_cpus(), g->threads_stopped + 1);
+
+	g->collector_ns = current->se.sum_exec_runtime;
+	if (now - p->settled < WHILE_NS)
+		return;
+	p->relief = gch_plan_relief(p->relief, g->collector_ns - p->ran + p->assisted,
+				    cpus * (now - p->settled));
+	p->ran = g->collector_ns;
+	p->settled = now;
+	p->assisted = 0;
+}
+
 /**
- * gch_pace_settle() - a cycle is over, the sweep too; core.lock held
+ * gch_pace_settle() - a cycle is over, the sweep too; core.lock held, from the collector
  *
  * Compares what young and full ones free for their work: bytes marked, a quarter of the
  * pages scanned again, and what any cycle costs.
@@ -115,7 +146,7 @@ void gch_pace_settle(struct gch *g)
 	p->live = n->live_bytes_last;
 	p->rescanned = n->pages_rescanned;
 	if (!p->youngs) {
-		p->full = n->marked_bytes_last + g->black_bytes;
+		p->full = found(g);
 		p->full_freed = freed;
 		p->full_work = work;
 		p->skip -= p->skip > 0;
@@ -125,6 +156,7 @@ void gch_pace_settle(struct gch *g)
 		p->skip = min(1u << p->failures, YOUNG_SKIP);
 		p->failures = min(p->failures + 1, 16u);
 	}
+	limit_time(g);
 	gch_pace_plan(g);
 }
 
@@ -132,7 +164,7 @@ void gch_pace_settle(struct gch *g)
 static bool pay(struct gch *g)
 {
 	struct gch_counts *n = &g->core.n;
-	u64 before = n->marked_bytes, debt = 0;
+	u64 before = n->marked_bytes, debt = 0, t0;
 	bool more = true;
 
 	while (more && g->core.black && !gch_phase_frozen(&g->core)) {
@@ -140,7 +172,9 @@ static bool pay(struct gch *g)
 				     g->pace.room);
 		if (!debt)
 			break;
-		more = gch_mark_until(g, ktime_get_ns() + SLICE_NS);
+		t0 = ktime_get_ns();
+		more = gch_mark_until(g, t0 + SLICE_NS);
+		g->pace.assisted += ktime_get_ns() - t0;
 		g->assists++;
 		g->assist_bytes += n->marked_bytes - before;
 		before = n->marked_bytes;

@@ -19,7 +19,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->heap_peak = n->heap_peak;
 	s->resident_bytes = n->resident_pages << PAGE_SHIFT;
 	s->meta_bytes = n->meta_bytes;
-	s->goal_bytes = n->marked_bytes_last + g->black_bytes + g->trigger;
+	s->goal_bytes = n->marked_bytes_last + g->black_bytes + n->offheap_bytes + g->trigger;
 	s->limit_bytes = g->core.param.limit;
 	s->alloc_bytes = n->alloc_bytes;
 	s->alloc_large_bytes = n->alloc_large_bytes;
@@ -52,7 +52,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->pages_logged = g->track.logged;
 	s->write_faults = READ_ONCE(g->track.faults);
 	s->black_bytes = g->black_bytes;
-	s->trigger_bytes = n->marked_bytes_last + g->black_bytes +
+	s->trigger_bytes = n->marked_bytes_last + g->black_bytes + n->offheap_bytes +
 			   (g->concurrent ? g->pace.start : g->trigger);
 	s->assists = g->assists;
 	s->assist_bytes = g->assist_bytes;
@@ -62,6 +62,9 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->cycles_young = g->cycles_young;
 	s->checks = g->checks;
 	s->check_lost = g->check_lost;
+	s->offheap_bytes = n->offheap_bytes;
+	s->collector_ns = g->collector_ns;
+	s->relief_bytes = g->pace.relief;
 }
 
 /**

@@ -16,7 +16,7 @@ static const uint8_t sizes[] = {
 	sizeof(struct gcheap_hold), sizeof(struct gcheap_param),
 	sizeof(struct gcheap_finalizer), sizeof(struct gcheap_finalizers),
 	sizeof(struct gcheap_info), sizeof(struct gcheap_verify),
-	sizeof(struct gcheap_callback),
+	sizeof(struct gcheap_callback), sizeof(struct gcheap_offheap),
 };
 
 static struct raw h;

@@ -30,6 +30,7 @@ static const struct call {
 	CALL(INFO, info, 0),
 	CALL(VERIFY, verify, 0),
 	CALL(CALLBACK, callback, GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END),
+	CALL(OFFHEAP, offheap, 0),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 

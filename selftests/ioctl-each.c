@@ -278,6 +278,7 @@ TEST(params)
 		{ GCHEAP_PARAM_TRACK, ~0ull, GCHEAP_TRACK_UNMAP },
 		{ GCHEAP_PARAM_CHECK, 0, 1 },
 		{ GCHEAP_PARAM_YOUNG, ~0ull, 2 },
+		{ GCHEAP_PARAM_SOFT_LIMIT, 0, 32 << 20 },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;

@@ -124,4 +124,111 @@ TEST(the_goal_is_kept)
 	whole();
 }
 
+static uint64_t offheap(int64_t delta)
+{
+	struct gcheap_offheap a = { .size = sizeof(a), .delta = delta };
+
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_OFFHEAP, &a), 0);
+	return a.bytes;
+}
+
+static void refused(int64_t delta)
+{
+	struct gcheap_offheap a = { .size = sizeof(a), .delta = delta };
+
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_OFFHEAP, &a), EINVAL);
+}
+
+TEST(offheap_bytes_are_counted)
+{
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	raw_hold(&h);
+	CHECK_EQ(offheap(1000), 1000);
+	CHECK_EQ(offheap(-999), 1);
+	refused(-2);
+	refused(1ll << 62);
+	refused(INT64_MAX);
+	refused(INT64_MIN);
+	CHECK_EQ(offheap((1ll << 62) - 1), 1ull << 62);
+	refused(1);
+	refused(-(1ll << 62) - 1);
+	CHECK_EQ(offheap(-(1ll << 62)), 0);
+	CHECK_EQ(raw_status(&h).offheap_bytes, 0);
+	raw_collect(&h);
+	raw_verify(&h);
+}
+
+/* They make collections come, whose goal leaves room for as many more. */
+static void offheap_bytes_count(bool concurrent)
+{
+	struct gcheap_status s;
+	uint64_t before;
+
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
+	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 4 << 20);
+	CHECK(raw_take(&h, raw_cache(&h, GCHEAP_CONSERVATIVE, 16)));
+	for (int i = 0; i < 8; i++)
+		offheap(1 << 20);
+	for (int i = 0; raw_status(&h).cycles < 1; i++) {
+		CHECK(i < 10000);
+		usleep(1000);
+	}
+	raw_collect(&h);
+	s = raw_status(&h);
+	CHECK_EQ(s.offheap_bytes, 8 << 20);
+	CHECK(s.goal_bytes >= 16 << 20);
+	before = s.cycles;
+	offheap(4 << 20);
+	offheap(-(12 << 20));
+	raw_collect(&h);
+	s = raw_status(&h);
+	CHECK_EQ(s.cycles, before + 1);
+	CHECK(s.goal_bytes <= 5 << 20);
+	raw_verify(&h);
+}
+
+TEST(offheap_bytes_count_with_the_world_stopped)
+{
+	offheap_bytes_count(false);
+}
+
+TEST(offheap_bytes_count_while_running)
+{
+	offheap_bytes_count(true);
+}
+
+/* Less growth than asked for where there is room, and more where there is none. */
+TEST(a_soft_limit)
+{
+	struct gcheap_status s;
+	uint64_t seed = 1, cells = 0, end;
+
+	start(0);
+	raw_param(&h, GCHEAP_PARAM_GROWTH, 1000);
+	raw_param(&h, GCHEAP_PARAM_SOFT_LIMIT, 2 * LIVE);
+	raw_collect(&h);
+	CHECK(raw_status(&h).goal_bytes <= 2 * LIVE);
+	end = raw_status(&h).cycles + cycles_wanted();
+	do {
+		churn(&seed);
+		cells += 16;
+		s = raw_status(&h);
+	} while (s.cycles < end);
+	report(&s, cells);
+	CHECK(s.heap_peak <= 4 * LIVE);
+	whole();
+	/* Nothing would be left of it but collecting, if it were held on to. */
+	raw_param(&h, GCHEAP_PARAM_SOFT_LIMIT, 1 << 20);
+	for (cells = 0; cells < 4 * N; cells += 16)
+		churn(&seed);
+	s = raw_status(&h);
+	report(&s, cells);
+	diag("%llu KiB relief, collector %llu ms", s.relief_bytes >> 10,
+	     s.collector_ns / 1000000);
+	CHECK_EQ(s.oom_returns, 0);
+	whole();
+	raw_verify(&h);
+}
+
 TEST_MAIN

@@ -240,6 +240,9 @@ struct gcheap_status {
 	__u64 cycles_young;		/* of the cycles: young collections */
 	__u64 checks;			/* cycles checked (GCHEAP_PARAM_CHECK) */
 	__u64 check_lost;		/* objects that would have been lost: a bug */
+	__u64 offheap_bytes;		/* told of by GCHEAP_IOC_OFFHEAP */
+	__u64 collector_ns;		/* processor time of the collector */
+	__u64 relief_bytes;		/* the soft limit gives way to, for its sake */
 };
 
 enum {
@@ -272,6 +275,7 @@ enum {
 #define GCHEAP_IOC_INFO		_IO(GCHEAP_IOC_TYPE, 0x10)
 #define GCHEAP_IOC_VERIFY	_IO(GCHEAP_IOC_TYPE, 0x11)
 #define GCHEAP_IOC_CALLBACK	_IO(GCHEAP_IOC_TYPE, 0x12)
+#define GCHEAP_IOC_OFFHEAP	_IO(GCHEAP_IOC_TYPE, 0x13)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
@@ -279,9 +283,11 @@ enum {
 #define GCHEAP_FEAT_DTV		(1ULL << 3)	/* GCHEAP_IOC_TLS with a DTV */
 #define GCHEAP_FEAT_CONCURRENT	(1ULL << 4)	/* GCHEAP_PARAM_CONCURRENT */
 #define GCHEAP_FEAT_CALLBACK	(1ULL << 5)	/* GCHEAP_IOC_CALLBACK */
+#define GCHEAP_FEAT_OFFHEAP	(1ULL << 6)	/* GCHEAP_IOC_OFFHEAP, soft limit */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
-				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK)
+				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
+				 GCHEAP_FEAT_OFFHEAP)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -527,6 +533,9 @@ enum {				/* gcheap_param.param */
 					 * what an earlier one has found alive stays, dead or
 					 * not (with _CONCURRENT, tracking by dirty bits);
 					 * 2: are, whether that pays or not */
+	GCHEAP_PARAM_SOFT_LIMIT	= 9,	/* bytes, 0: none: what is reached and off-heap bytes
+					 * should stay below, by collecting more often, though
+					 * not for more than half of the time */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)
@@ -628,6 +637,17 @@ struct gcheap_callback {
 	__u64 pause;
 };
 
+/** struct gcheap_offheap - GCHEAP_IOC_OFFHEAP: memory elsewhere that goes with objects
+ * @delta: bytes, more or less than there were; @bytes: out: all of them
+ * They count like allocated ones when it comes to collecting, and like live ones as long
+ * as they are there. EINVAL: fewer than none, or more than 2^62. */
+struct gcheap_offheap {
+	__u32 size;
+	__u32 flags;
+	__s64 delta;
+	__u64 bytes;
+};
+
 enum {				/* gcheap_event.type */
 	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
 	GCHEAP_EV_FAILED	= 2,	/* a: errno: a cycle's attempts have all ended */
@@ -673,6 +693,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizers) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_offheap) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);
 
 #endif

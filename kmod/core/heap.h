@@ -156,7 +156,8 @@ struct gch_counts {
 	u64 resident_pages;
 	u64 meta_bytes;
 	u64 alloc_bytes, alloc_large_bytes;
-	u64 alloc_since;		/* since the last complete marking */
+	u64 alloc_since;		/* since the last complete marking, off-heap too */
+	u64 offheap_bytes;
 	u64 black_objects, black_bytes;	/* handed out while marking, in this cycle */
 	u64 pages_rescanned;
 	u64 marked_objects, marked_bytes;	/* being counted by the marker */
@@ -170,7 +171,7 @@ struct gch_counts {
 };
 
 struct gch_params {
-	u64 limit;
+	u64 limit, soft_limit;
 	u64 min_heap;
 	u32 growth;
 	bool precise_only;
@@ -399,6 +400,7 @@ u64 gch_plan_trigger(u64 marked, u32 growth, u64 min_heap);
 bool gch_plan_young(u64 goal, u64 full, u64 marked, u32 youngs);
 bool gch_plan_pays(u64 freed, u64 work, u64 full_freed, u64 full_work);
 u64 gch_plan_within(u64 trigger, u64 marked, u64 limit);
+u64 gch_plan_relief(u64 relief, u64 busy, u64 all);
 u64 gch_plan_start(u64 room, u64 runway);
 u64 gch_plan_room(u64 trigger, u64 from);
 u64 gch_plan_debt(u64 work, u64 done, u64 handed, u64 room);

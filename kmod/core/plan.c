@@ -61,6 +61,23 @@ u64 gch_plan_within(u64 trigger, u64 marked, u64 limit)
 }
 
 /**
+ * gch_plan_relief() - bytes that may be handed out whatever the soft limit and the growth say
+ * @relief: so far
+ * @busy, @all: time that collecting took since the cycle before, and all time
+ *
+ * Twice as many as long as collecting takes more than half of the time, and half as many
+ * once it takes less than a quarter.
+ */
+u64 gch_plan_relief(u64 relief, u64 busy, u64 all)
+{
+	if (busy > all / 2)
+		return min(max_t(u64, 2 * relief, 32 * GCHEAP_SLOT_SIZE), 1ull << 40);
+	if (busy > all / 4)
+		return relief;
+	return relief / 2 < 32 * GCHEAP_SLOT_SIZE ? 0 : relief / 2;
+}
+
+/**
  * gch_plan_start() - bytes handed out when a cycle that ends by @room has to begin
  * @room: as of gch_plan_trigger()
  * @runway: bytes handed out while marking, lately

@@ -18,6 +18,7 @@
 	X(plan_young) \
 	X(plan_pays) \
 	X(plan_within) \
+	X(plan_relief) \
 	X(plan_start) \
 	X(plan_debt)
 

@@ -62,6 +62,31 @@ void gct_plan_within(void)
 	CHECK_EQ(gch_plan_within(8 << 20, 17 << 20, 16 << 20), GCHEAP_SLOT_SIZE);
 }
 
+void gct_plan_relief(void)
+{
+	const u64 least = 32 * GCHEAP_SLOT_SIZE;
+	u64 relief = 0, last;
+	u32 i;
+
+	CHECK_EQ(gch_plan_relief(0, 50, 100), 0);
+	CHECK_EQ(gch_plan_relief(0, 51, 100), least);
+	CHECK_EQ(gch_plan_relief(least, 51, 100), 2 * least);
+	CHECK_EQ(gch_plan_relief(least, 50, 100), least);
+	CHECK_EQ(gch_plan_relief(4 * least, 25, 100), 2 * least);
+	CHECK_EQ(gch_plan_relief(least, 0, 100), 0);
+	CHECK_EQ(gch_plan_relief(0, 0, 0), 0);
+	/* Bounded, and gone as soon as it came. */
+	for (i = 0; i < 100; i++) {
+		last = relief;
+		relief = gch_plan_relief(relief, ~0ull, ~0ull);
+		CHECK(relief >= last);
+	}
+	CHECK_EQ(relief, 1ull << 40);
+	for (i = 0; i < 100; i++)
+		relief = gch_plan_relief(relief, 0, ~0ull);
+	CHECK_EQ(relief, 0);
+}
+
 void gct_plan_start(void)
 {
 	const u64 room = 64 << 20;
