@@ -58,6 +58,8 @@ int gch_env_options(struct gcheap_options *o)
 		err = gch_env_size("GCHEAP_MIN_HEAP", &o->min_heap);
 	if (!err)
 		err = gch_env_size("GCHEAP_HEAP_SIZE", &o->heap_size);
+	if (!err)
+		err = gch_env_size("GCHEAP_SOFT_LIMIT", &gch.soft_limit);
 	/* Whole chunks. */
 	o->heap_size = (o->heap_size + GCHEAP_CHUNK_SIZE - 1) &
 		       ~(uint64_t)(GCHEAP_CHUNK_SIZE - 1);

@@ -142,6 +142,8 @@ struct gcheap {
 	struct gcheap *next;	/* closed: in gch.closing or gch.spare */
 	int dl_held;
 	uint64_t traced;	/* cycles told about */
+	pthread_mutex_t offheap_lock;
+	int64_t offheap;	/* bytes not told of yet */
 	struct gcheap_cache *by_class[GCH_KINDS][GCH_CLASSES];
 	struct gcheap_cache *by_large[GCH_KINDS];
 	struct gcheap_cache *weak;
@@ -171,6 +173,7 @@ struct gch_state {
 	bool trace;
 	bool verify;
 	bool concurrent;
+	uint64_t soft_limit;
 	const char *exit_stats;
 	const struct gch_backend_ops *ops;
 	pthread_mutex_t lock;

@@ -210,15 +210,15 @@ void gch_heaps_close(struct gcheap *list)
 }
 
 /* From the environment, for heaps of any kind; gcheap_tune() would wait for heap0. */
-static int gch_switch_on(struct gcheap *h, uint32_t param, bool on)
+static int gch_switch_on(struct gcheap *h, uint32_t param, uint64_t value)
 {
 	GCH_ARG(gcheap_param, arg);
 
-	if (!on)
+	if (!value)
 		return 0;
 	arg.flags = GCHEAP_PARAM_SET;
 	arg.param = param;
-	arg.value = 1;
+	arg.value = value;
 	return gch_call(h, GCHEAP_IOC_PARAM, &arg);
 }
 
@@ -244,6 +244,8 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 		return err;
 	gch_no_cursors(h);
 	h->flags = o->flags;
+	h->offheap_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	h->offheap = 0;
 	err = gch_backend_open(h, o);
 	if (err) {
 		h->backend = (struct gch_backend){ .fd = -1 };
@@ -257,6 +259,8 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 		err = gch_switch_on(h, GCHEAP_PARAM_VERIFY, gch.verify);
 	if (!err)
 		err = gch_switch_on(h, GCHEAP_PARAM_CONCURRENT, gch.concurrent);
+	if (!err && h == &gch.heap0)
+		err = gch_switch_on(h, GCHEAP_PARAM_SOFT_LIMIT, gch.soft_limit);
 	if (err)
 		goto unlist;
 	return 0;
@@ -408,6 +412,7 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_PAUSE] = GCHEAP_PARAM_PAUSE,
 		[GCHEAP_TUNE_YOUNG] = GCHEAP_PARAM_YOUNG,
 		[GCHEAP_TUNE_CHECK] = GCHEAP_PARAM_CHECK,
+		[GCHEAP_TUNE_SOFT_LIMIT] = GCHEAP_PARAM_SOFT_LIMIT,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

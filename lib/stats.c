@@ -80,6 +80,8 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(assist_waits);
 	GCH_COPY(checks);
 	GCH_COPY(check_lost);
+	GCH_COPY(offheap_bytes);
+	GCH_COPY(collector_ns);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

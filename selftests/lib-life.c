@@ -321,6 +321,29 @@ TEST(the_limit_then_room_again)
 
 /* ---- fork and exec */
 
+TEST(memory_elsewhere_is_told_in_lumps)
+{
+	struct gcheap_stats s;
+
+	CHECK_EQ(gcheap_init(), 0);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(gcheap_offheap(1000), 0);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.offheap_bytes, 66000);
+	for (int i = 0; i < 98; i++)
+		CHECK_EQ(gcheap_offheap(-1000), 0);
+	CHECK_EQ(gcheap_offheap(1 << 20), 0);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.offheap_bytes, 2000 + (1 << 20));
+	CHECK_EQ(gcheap_offheap(-(2 << 20)), -EINVAL);
+	CHECK_EQ(gcheap_offheap(PTRDIFF_MIN), -EINVAL);
+	CHECK_EQ(gcheap_offheap(-2000 - (1 << 20)), 0);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.offheap_bytes, 0);
+	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_SOFT_LIMIT, 64 << 20), 0);
+	CHECK_EQ(gcheap_collect(), 0);
+}
+
 TEST(fork_gives_a_child_without_heap)
 {
 	void *p = gcheap_alloc(100);

@@ -148,6 +148,7 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_PAUSE,	/* ns a pause should take then */
 	GCHEAP_TUNE_YOUNG,	/* 1: automatic collections may be young ones then */
 	GCHEAP_TUNE_CHECK,	/* 1: check that marking then, by marking again */
+	GCHEAP_TUNE_SOFT_LIMIT,	/* bytes to stay below if that costs not too much, 0: none */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -336,6 +337,15 @@ int gcheap_unhold(void);
 int gcheap_heap_hold(struct gcheap *heap);
 int gcheap_heap_unhold(struct gcheap *heap);
 
+/**
+ * gcheap_offheap - memory elsewhere that goes with objects has grown, or shrunk
+ * @delta: bytes. From malloc(), say, and given back by finalizers. They count like
+ * allocated bytes for when to collect, and like live ones while they are there. The
+ * kernel is told when 64 KiB have come together. -EINVAL: fewer than none.
+ */
+int gcheap_offheap(ptrdiff_t delta);
+int gcheap_heap_offheap(struct gcheap *heap, ptrdiff_t delta);
+
 /** gcheap_verify - check the heap's whole structure; -EUCLEAN: damage */
 int gcheap_verify(void);
 int gcheap_heap_verify(struct gcheap *heap);
@@ -394,7 +404,9 @@ struct gcheap_stats {
 	uint64_t assist_waits;		/* calls that waited for the end of marking */
 	uint64_t checks;		/* markings checked by marking again */
 	uint64_t check_lost;		/* objects that would have been lost: a bug */
-	uint64_t reserved[3];
+	uint64_t offheap_bytes;		/* told of by gcheap_offheap() now */
+	uint64_t collector_ns;		/* total, processor time */
+	uint64_t reserved[1];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);

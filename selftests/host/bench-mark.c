@@ -226,7 +226,7 @@ int main(int argc, char **argv)
 	u64 mib = argc > 1 ? strtoul(argv[1], NULL, 0) : llc > 0 ? (u64)llc >> 18 : 128;
 	u32 cycles = argc > 2 ? strtoul(argv[2], NULL, 0) : 5, i;
 
-	cycles = cycles < 1 ? 1 : min(cycles, (u32)CYCLES_MAX);
+	cycles = min_t(u32, cycles < 1 ? 1 : cycles, CYCLES_MAX);
 
 	for (i = 0; i < ARRAY_SIZE(shapes); i++)
 		if (argc < 4 || i == strtoul(argv[3], NULL, 0))
