@@ -130,8 +130,8 @@ static bool fetch_span(const struct gch_heap *h, u64 off)
 
 /*
  * mark_offset() into another span than those at hand. Four lines have to be read for it,
- * which in a heap without order are in no cache: it is put off until so many others have
- * come (after Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage
+ * which in a large heap without order are in no cache: it is put off until so many others
+ * have come (after Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage
  * collection", ASPLOS 2004).
  */
 void gch_mark_far(struct marker *m, u64 off)
@@ -139,6 +139,10 @@ void gch_mark_far(struct marker *m, u64 off)
 	struct gch_ahead *a = &m->h->ahead;
 	u64 *at = &a->off[a->at], old = *at;
 
+	if (!gch_heap_is_large(m->h)) {
+		mark_at(m, off);
+		return;
+	}
 	if (off >= m->last || !fetch_span(m->h, off))
 		return;
 	*at = off + 1;
@@ -150,7 +154,7 @@ void gch_mark_far(struct marker *m, u64 off)
 }
 
 /* Mark what was put off. */
-static void catch_up(struct gch_heap *h)
+static void mark_fetched(struct gch_heap *h)
 {
 	struct gch_ahead *a = &h->ahead;
 	struct marker m;
@@ -229,7 +233,7 @@ bool gch_mark_drain(struct gch_heap *h, u32 spans)
 {
 	while (spans--) {
 		if (!h->qhead)
-			catch_up(h);
+			mark_fetched(h);
 		if (!h->qhead)
 			break;
 		gch_scan_span(h, queue_pop(h));

@@ -8,6 +8,8 @@
 
 #include "heap.h"
 
+#define GCH_LARGE_SLOTS	(GCH_DEBUG ? 16 : 4096)	/* 32 MiB; tests get there */
+
 /**
  * struct view - a span that a marker looks at
  * @lo, @bytes: where its cells are, by offset
@@ -69,6 +71,12 @@ struct marker {
 	u64 page;
 	const u64 *words;
 };
+
+/* Too large for what is known of its spans to stay in a processor's cache. */
+static __always_inline bool gch_heap_is_large(const struct gch_heap *h)
+{
+	return h->top >= GCH_LARGE_SLOTS;
+}
 
 /* A line of a page, which may be NULL, is wanted soon. */
 static __always_inline void gch_fetch(const void *page, u32 off)

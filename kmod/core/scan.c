@@ -318,7 +318,7 @@ void gch_scan_span(struct gch_heap *h, u32 id)
 	gch_marker_init(&m, h);
 	gch_scan_init(&m, &r);
 	before = scanned_cells(&m.scan);
-	if (m.scan.quick)
+	if (m.scan.quick && gch_heap_is_large(h))
 		fetch_cells(&m);
 	r.s->qnext = GCH_QBUSY;
 	if (m.scan.c->layout == GCHEAP_TYPED)
