@@ -116,7 +116,7 @@ void gch_pace_end(struct gch *g)
 static void limit_time(struct gch *g)
 {
 	struct gch_pace *p = &g->pace;
-	u64 now = ktime_get_ns(), cpus = min(num_online_cpus(), g->threads_stopped + 1);
+	u64 now = ktime_get_ns(), cpus = min_t(u64, num_online_cpus(), g->threads_stopped + 1);
 
 	g->collector_ns = current->se.sum_exec_runtime;
 	if (now - p->settled < WHILE_NS)
