@@ -65,7 +65,7 @@ TEST(unknown)
 	struct raw h = raw_open(0);
 	union any a = { .size = sizeof(a) };
 
-	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x13), &a), ENOTTY);
+	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x14), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE + 1, 1), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, 0, &a), ENOTTY);
