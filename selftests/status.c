@@ -223,7 +223,7 @@ static void cycles_with_assists(void)
 	raw_collect(&h);
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
 	raw_param(&h, GCHEAP_PARAM_GROWTH, 10);
-	while (!raw_status(&h).assists)
+	while (!raw_status(&h).assist_ns)
 		raw_try_take_some(&h, cache, GCHEAP_BATCH);
 }
 
