@@ -111,7 +111,7 @@ static int mark_all(struct gch *g)
 
 	if (err)
 		return err;
-	while (gch_mark_drain(&g->core, MARK_BATCH))
+	while (gch_mark_some(&g->core, MARK_BATCH))
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
 	return 0;

@@ -200,6 +200,20 @@ static int map_pair(struct gch_map *m, u32 words, u64 ptr, u64 weak)
 	return err;
 }
 
+/* The one weak word of an ephemeron. */
+static int key_find(struct gch_cache *c)
+{
+	u32 words = gch_bit_words(c->elem.words) * 64, n;
+
+	if (!(c->flags & GCHEAP_CACHE_EPHEMERON))
+		return 0;
+	if (!c->elem.weak || !c->elem.ptr)
+		return -EINVAL;
+	n = bitmap_weight((unsigned long *)c->elem.weak, words);
+	c->key = find_first_bit((unsigned long *)c->elem.weak, words);
+	return n == 1 ? 0 : -EINVAL;
+}
+
 static int layout_copy(struct gch_cache *c, const struct gcheap_cache_create *a)
 {
 	int err;
@@ -208,7 +222,8 @@ static int layout_copy(struct gch_cache *c, const struct gcheap_cache_create *a)
 	c->tag_bits = a->tag_bits;
 	if (a->layout != GCHEAP_TYPED) {
 		c->length_word = GCHEAP_NO_LENGTH;
-		return a->fixed_words || a->elem_words || a->length_word ||
+		return a->flags & GCHEAP_CACHE_EPHEMERON ||
+		       a->fixed_words || a->elem_words || a->length_word ||
 		       a->tag_bits || a->fixed_map || a->fixed_weak ||
 		       a->elem_map || a->elem_weak ? -EINVAL : 0;
 	}
@@ -219,7 +234,7 @@ static int layout_copy(struct gch_cache *c, const struct gcheap_cache_create *a)
 	err = map_pair(&c->fixed, a->fixed_words, a->fixed_map, a->fixed_weak);
 	if (!err)
 		err = map_pair(&c->elem, a->elem_words, a->elem_map, a->elem_weak);
-	return err;
+	return err ?: key_find(c);
 }
 
 static int do_cache_create(struct gch *g, union gch_arg *arg)
@@ -885,7 +900,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_SETUP, gcheap_setup, GCHEAP_SETUP_PRECISE_ONLY, true,
 	     do_setup),
 	CALL(GCHEAP_IOC_CACHE_CREATE, gcheap_cache_create,
-	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END, true, do_cache_create),
+	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END | GCHEAP_CACHE_EPHEMERON, true, do_cache_create),
 	CALL(GCHEAP_IOC_CACHE_DESTROY, gcheap_cache_destroy, 0, false,
 	     do_cache_destroy),
 	CALL(GCHEAP_IOC_THREAD_ATTACH, gcheap_thread, 0, false, do_attach),

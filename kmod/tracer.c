@@ -8,7 +8,7 @@
  * the slice, the others run.
  *
  * The first pause only reads the roots. Then, until a pause comes to an end:
- *   - what is queued is scanned
+ *   - what is queued is scanned, and weak words and ephemerons are looked at again
  *   - rounds over the pages written since, until there are few; a last one, from which on
  *     writes are logged; then over what is logged, until that is little
  *   - no more is logged than the pause can scan: who would write more waits (R18)
@@ -61,6 +61,24 @@ static int drain(struct gch *g)
 	return 0;
 }
 
+/* Then what weak words and ephemerons are noted for: the same. */
+static int settle(struct gch *g)
+{
+	bool more;
+	int err;
+
+	do {
+		err = drain(g);
+		if (err)
+			return err;
+		env_lock(&g->core.lock);
+		more = gch_weak_settle(&g->core, STEP, false);
+		gch_unlock(g);
+		gch_stress_point();
+	} while (more);
+	return 0;
+}
+
 static int round_of(struct gch *g, bool last, u64 *pages)
 {
 	*pages = gch_track_round(g, last);
@@ -100,6 +118,8 @@ static int catch_up(struct gch *g, u32 cap)
 	err = drain(g);
 	if (!err)
 		err = rounds(g);
+	if (!err)
+		err = settle(g);
 	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 2; i++)
 		err = round_again(g);
 	if (err)
@@ -118,13 +138,17 @@ static u32 log_cap(u64 budget)
 /* World stopped, roots marked from. -EAGAIN: it would take too long. */
 static int finish_marking(struct gch *g, u64 budget)
 {
+	u64 deadline = ktime_get_ns() + budget;
 	bool more;
 
 	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
 	gch_track_logged(g);
-	more = gch_stress_abort() || gch_mark_until(g, ktime_get_ns() + budget);
+	do {
+		more = gch_stress_abort() || gch_mark_until(g, deadline) ||
+			gch_weak_settle(&g->core, STEP, true);
+	} while (more && ktime_get_ns() < deadline);
 	env_unlock(&g->core.lock);
 	return more || gch_stress_abort() ? -EAGAIN : 0;
 }
@@ -167,7 +191,7 @@ static int check_marks(struct gch *g, struct gch_check *c)
 		return 0;
 	/* What cannot be read a second time is not compared. */
 	err = gch_roots_show(g);
-	while (gch_mark_drain(&g->core, STEP))
+	while (gch_mark_some(&g->core, STEP))
 		if (gch_mm_deserted(&g->world))
 			err = -ENXIO;
 	env_lock(&g->core.lock);

@@ -140,8 +140,8 @@ static void gch_fill_layout(struct gcheap_cache_create *arg, const struct gcheap
 static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 			   const struct gcheap_layout *layout, uint32_t flags, uint32_t slack)
 {
-	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT) ||
-	    (layout && flags & GCHEAP_CACHE_NOSCAN) || size > GCHEAP_CELL_MAX - slack)
+	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON) ||
+	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) || size > GCHEAP_CELL_MAX - slack)
 		return -EINVAL;
 	if (size)
 		arg->cell_size = (size + slack + GCHEAP_GRANULE - 1) & ~(GCHEAP_GRANULE - 1);
@@ -153,6 +153,7 @@ static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 	}
 	if (!(flags & GCHEAP_CACHE_EXACT))
 		arg->flags |= GCHEAP_CACHE_PAST_END;
+	arg->flags |= flags & GCHEAP_CACHE_EPHEMERON;
 	gch_fill_layout(arg, layout);
 	return gch_check_layout(layout);
 }

@@ -146,7 +146,7 @@ struct gcheap {
 	int64_t offheap;	/* bytes not told of yet */
 	struct gcheap_cache *by_class[GCH_KINDS][GCH_CLASSES];
 	struct gcheap_cache *by_large[GCH_KINDS];
-	struct gcheap_cache *weak;
+	struct gcheap_cache *weak, *ephemeron;
 	struct gch_vec roots;	/* the program's, struct gch_root */
 	struct gch_vec data;	/* data segments, struct gch_root */
 	struct gcheap_cache cache[GCHEAP_MAX_CACHES];

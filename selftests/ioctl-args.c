@@ -12,7 +12,8 @@ static const struct call {
 #define CALL(name, type, flags) \
 	{ #name, GCHEAP_IOC_##name, sizeof(struct gcheap_##type), flags }
 	CALL(SETUP, setup, GCHEAP_SETUP_PRECISE_ONLY),
-	CALL(CACHE_CREATE, cache_create, GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END),
+	CALL(CACHE_CREATE, cache_create,
+	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END | GCHEAP_CACHE_EPHEMERON),
 	CALL(CACHE_DESTROY, cache_destroy, 0),
 	CALL(THREAD_ATTACH, thread, 0),
 	CALL(THREAD_DETACH, thread, 0),

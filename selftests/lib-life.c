@@ -285,6 +285,48 @@ TEST(finalizers_run_once)
 	expect_gone(WATCHED);
 }
 
+/* Values refer to their keys, as they do in tables. */
+TEST(ephemerons_follow_their_keys)
+{
+	enum { N = 400 };
+	static struct gcheap_ephemeron *e[N];
+	static void *keys[N];
+	unsigned int gone = 0;
+	void *value, **v;
+
+	for (int i = 0; i < N; i++) {
+		keys[i] = gcheap_alloc(32);
+		v = gcheap_alloc(48);
+		v[0] = keys[i];
+		v[1] = (void *)(uintptr_t)i;
+		e[i] = gcheap_ephemeron_create(keys[i], NULL);
+		CHECK(e[i]);
+		CHECK(gcheap_ephemeron_get(e[i], &value) == keys[i] && !value);
+		gcheap_ephemeron_set(e[i], v);
+	}
+	CHECK(!gcheap_ephemeron_create(&value, NULL) && errno == EINVAL);
+	for (int i = 1; i < N; i += 2)
+		keys[i] = NULL;
+	v = value = NULL;
+	churn();
+	churn();
+	for (int i = 0; i < N; i++) {
+		void *key = gcheap_ephemeron_get(e[i], &value);
+
+		if (!key) {
+			CHECK(i % 2 && !value);
+			gcheap_ephemeron_set(e[i], keys[0]);
+			CHECK(!gcheap_ephemeron_get(e[i], &value) && !value);
+			gone++;
+			continue;
+		}
+		CHECK(i % 2 || key == keys[i]);
+		CHECK(((void **)value)[0] == key && ((void **)value)[1] == (void *)(uintptr_t)i);
+	}
+	diag("%u of %u", gone, N / 2);
+	CHECK(gone >= N / 2 * 3 / 4);
+}
+
 /* ---- limits */
 
 TEST(the_limit_then_room_again)

@@ -191,6 +191,23 @@ UNUSED static unsigned int raw_typed(struct raw *h, unsigned int words,
 	return c.cache;
 }
 
+/* Objects of a fixed part that has a map, and ephemerons after it: key, value. */
+UNUSED static unsigned int raw_pairs(struct raw *h, unsigned int words, unsigned int fixed,
+				     uint64_t map)
+{
+	struct gcheap_cache_create c = raw_cache_arg(GCHEAP_TYPED, (words * 8 + 15) & ~15u);
+	uint64_t key = 1, value = 2;
+
+	c.flags |= GCHEAP_CACHE_EPHEMERON;
+	c.fixed_words = fixed;
+	c.fixed_map = map ? (uintptr_t)&map : 0;
+	c.elem_words = 2;
+	c.elem_map = (uintptr_t)&value;
+	c.elem_weak = (uintptr_t)&key;
+	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_CACHE_CREATE, &c), 0);
+	return c.cache;
+}
+
 static inline const struct gcheap_span *raw_slot(struct raw *h, uint32_t slot)
 {
 	return (void *)(h->meta + (slot >> 8) * (size_t)GCHEAP_META_STRIDE +

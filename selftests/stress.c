@@ -39,11 +39,11 @@ struct object {
 	uint64_t rest[];
 };
 
-enum kind { CONSERVATIVE, TYPED, LEAF, WEAK, BIG, LARGE, KINDS };
+enum kind { CONSERVATIVE, TYPED, LEAF, WEAK, BIG, LARGE, PAIR, KINDS };
 
 static const struct {
 	const char *name;
-	uint32_t words, refs, weak;
+	uint32_t words, refs, weak, values;
 } kinds[KINDS] = {
 	[CONSERVATIVE] = { "conservative", 12, REFS, 0 },
 	[TYPED] = { "typed", 10, REFS, 0 },
@@ -51,6 +51,7 @@ static const struct {
 	[WEAK] = { "weak", 8, 2, 2 },		/* two strong, two weak */
 	[BIG] = { "big", 300, REFS, 0 },
 	[LARGE] = { "large", 6000, REFS, 0 },
+	[PAIR] = { "pair", 8, 2, 1, 1 },	/* two strong, and an ephemeron */
 };
 
 struct worker {
@@ -171,7 +172,7 @@ static void link_new(struct worker *w)
 {
 	static const uint8_t odds[16] = {
 		CONSERVATIVE, CONSERVATIVE, CONSERVATIVE, TYPED, TYPED, TYPED, TYPED,
-		LEAF, LEAF, LEAF, LEAF, WEAK, WEAK, WEAK, BIG, CONSERVATIVE,
+		LEAF, LEAF, LEAF, LEAF, WEAK, WEAK, PAIR, BIG, PAIR,
 	};
 	enum kind kind = odds[rnd(&w->seed) % 16];
 	struct object *o, *to;
@@ -179,7 +180,7 @@ static void link_new(struct worker *w)
 	if (rnd(&w->seed) % 400 == 0)
 		kind = LARGE;
 	o = create(w, 2, kind);
-	for (uint32_t i = 0; i < kinds[kind].refs + kinds[kind].weak; i++)
+	for (uint32_t i = 0; i < kinds[kind].refs + kinds[kind].weak + kinds[kind].values; i++)
 		if (rnd(&w->seed) % 3) {
 			to = hold(w, 3, any_slot(w));
 			put(&o->ref[i], to);
@@ -249,81 +250,106 @@ static void one(struct worker *w)
 		walk(w, 200);
 }
 
-/* Reached from a list of places, each counted once; depth bounded by a stack. */
-static uint64_t count_from(struct object **places, int n)
+struct list {
+	struct object **at;
+	size_t n, room;
+};
+
+static void push(struct list *l, struct object *o)
 {
-	static struct object **todo;
-	static size_t room;
+	if (l->n == l->room) {
+		l->room = l->room ? 2 * l->room : 1 << 16;
+		l->at = realloc(l->at, l->room * sizeof(*l->at));
+	}
+	l->at[l->n++] = o;
+}
+
+static struct list todo, pairs;
+
+static struct object **key_of(struct object *o)
+{
+	return &o->ref[kinds[o->kind].refs];
+}
+
+static struct object *value_of(struct object *o)
+{
+	return o->ref[kinds[o->kind].refs + 1];
+}
+
+static void visit(struct object *o)
+{
+	if (!o || o->stamp == stamp)
+		return;
+	o->stamp = stamp;
+	push(&todo, o);
+}
+
+static uint64_t count_found(void)
+{
 	uint64_t count = 0;
-	size_t top = 0;
 	struct object *o;
 
-	for (int i = 0; i < n; i++) {
-		struct object *first = places[i];
-
-		if (!first || first->stamp == stamp)
-			continue;
-		first->stamp = stamp;
-		if (!room)
-			todo = malloc((room = 1 << 16) * sizeof(*todo));
-		todo[top++] = first;
-		while (top) {
-			o = todo[--top];
-			count++;
-			check(o);
-			for (uint32_t k = 0; k < kinds[o->kind].refs; k++) {
-				struct object *to = o->ref[k];
-
-				if (!to || to->stamp == stamp)
-					continue;
-				to->stamp = stamp;
-				if (top == room)
-					todo = realloc(todo, (room *= 2) * sizeof(*todo));
-				todo[top++] = to;
-			}
-		}
+	while (todo.n) {
+		o = todo.at[--todo.n];
+		count++;
+		check(o);
+		for (uint32_t k = 0; k < kinds[o->kind].refs; k++)
+			visit(o->ref[k]);
+		if (kinds[o->kind].values)
+			push(&pairs, o);
 	}
 	return count;
 }
 
-/* Weak fields mean something alive, or nothing. */
+/* Reached from a list of places, each counted once; values once their keys are reached. */
+static uint64_t count_from(struct object **places, int n)
+{
+	uint64_t count, more;
+
+	pairs.n = 0;
+	for (int i = 0; i < n; i++)
+		visit(places[i]);
+	count = count_found();
+	do {
+		for (size_t i = 0; i < pairs.n; i++)
+			if (*key_of(pairs.at[i]) && (*key_of(pairs.at[i]))->stamp == stamp)
+				visit(value_of(pairs.at[i]));
+		more = count_found();
+		count += more;
+	} while (more);
+	return count;
+}
+
+static void check_weak_fields(struct object *o)
+{
+	for (uint32_t k = 0; k < kinds[o->kind].weak; k++) {
+		struct object *to = key_of(o)[k];
+
+		if (!to)
+			continue;
+		if (precise && to->stamp != stamp && to->stamp != stamp - 1)
+			FAIL("a weak field of %#" PRIx64 " was not cleared", o->id);
+		check(to);
+	}
+	if (kinds[o->kind].values && !*key_of(o) && value_of(o))
+		FAIL("%#" PRIx64 " has lost its key and not its value", o->id);
+}
+
+/* Weak fields mean something alive, or nothing. What is reached has the last stamp. */
 static void check_weak(struct object **places, int n)
 {
-	static struct object **todo;
-	static size_t room;
-	size_t top = 0;
 	struct object *o;
 
 	stamp++;
-	for (int i = 0; i < n; i++) {
-		if (!places[i] || places[i]->stamp != stamp - 1)
-			continue;
-		places[i]->stamp = stamp;
-		if (!room)
-			todo = malloc((room = 1 << 16) * sizeof(*todo));
-		todo[top++] = places[i];
-		while (top) {
-			o = todo[--top];
-			for (uint32_t k = 0; k < kinds[o->kind].refs + kinds[o->kind].weak; k++) {
-				struct object *to = o->ref[k];
-
-				if (!to)
-					continue;
-				if (k >= kinds[o->kind].refs) {
-					if (precise && to->stamp != stamp && to->stamp != stamp - 1)
-						FAIL("a weak field of %#" PRIx64 " was not cleared",
-						     o->id);
-					check(to);
-					continue;
-				}
-				if (to->stamp == stamp)
-					continue;
-				to->stamp = stamp;
-				if (top == room)
-					todo = realloc(todo, (room *= 2) * sizeof(*todo));
-				todo[top++] = to;
-			}
-		}
+	for (int i = 0; i < n; i++)
+		visit(places[i]);
+	while (todo.n) {
+		o = todo.at[--todo.n];
+		check_weak_fields(o);
+		for (uint32_t k = 0; k < kinds[o->kind].refs; k++)
+			visit(o->ref[k]);
+		if (kinds[o->kind].values && *key_of(o))
+			visit(value_of(o));
 	}
 }
 
@@ -404,6 +430,8 @@ static void make_caches(void)
 			cache[k] = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
 		else if (k == LEAF)
 			cache[k] = raw_cache(&h, GCHEAP_NOSCAN, kinds[k].words * 8);
+		else if (k == PAIR)
+			cache[k] = raw_pairs(&h, kinds[k].words, 6, 0x30);
 		else if (strong[k] && k != BIG)
 			cache[k] = raw_typed(&h, kinds[k].words, strong[k], weak[k]);
 		else

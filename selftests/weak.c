@@ -150,4 +150,86 @@ TEST(tagged)
 	CHECK_EQ(keep[0][1], 0);
 }
 
+/* Ephemerons: values live as long as their keys do. */
+TEST(ephemerons)
+{
+	unsigned int pairs;
+
+	start();
+	pairs = raw_pairs(&h, 8, 0, 0);
+	keep[0] = raw_take(&h, pairs);
+	keep[1] = raw_take(&h, holder);
+	keep[0][0] = (uintptr_t)keep[1];		/* its value has the next one's key */
+	keep[0][1] = (uintptr_t)raw_take(&h, holder);
+	((uint64_t *)keep[0][1])[0] = keep[0][2] = new_leaf();
+	keep[0][3] = new_leaf();
+	keep[0][4] = (uintptr_t)raw_take(&h, holder);	/* kept by its own value alone */
+	keep[0][5] = (uintptr_t)raw_take(&h, holder);
+	((uint64_t *)keep[0][5])[0] = keep[0][4];
+	keep[0][6] = 1;					/* is no object: for ever */
+	keep[0][7] = new_leaf();
+	CHECK_EQ(marked(), 6);
+	CHECK(keep[0][0] && keep[0][1] && keep[0][2] && keep[0][3] && keep[0][7]);
+	CHECK_EQ(keep[0][4] | keep[0][5], 0);
+	CHECK_EQ(raw_status(&h).weak_cleared, 1);
+	keep[1] = NULL;
+	CHECK_EQ(marked(), 2);
+	CHECK_EQ(keep[0][0] | keep[0][1] | keep[0][2] | keep[0][3], 0);
+	CHECK_EQ(keep[0][6], 1);
+	CHECK_EQ(raw_status(&h).weak_cleared, 3);
+}
+
+/* A chain through a table of its own, against the order of memory and with it. */
+TEST(ephemerons_in_chains)
+{
+	enum { N = 20000 };
+	unsigned int pairs = 0;
+	uint64_t *o, n;
+
+	for (int way = 0; way < 2; way++) {
+		start();
+		pairs = raw_pairs(&h, 0, 0, 0);
+		keep[0] = raw_try_large(&h, pairs, N * 16);
+		CHECK(keep[0]);
+		keep[1] = o = (void *)new_leaf();
+		for (int i = 0; i < N; i++) {
+			uint64_t *pair = keep[0] + 2 * (way ? N - 1 - i : i);
+
+			pair[0] = (uintptr_t)o;
+			pair[1] = new_leaf();
+			o = (void *)pair[1];
+		}
+		CHECK_EQ(marked(), N + 2);
+		keep[1] = NULL;
+		CHECK_EQ(marked(), 1);
+		n = 0;
+		for (int i = 0; i < 2 * N; i++)
+			n += !keep[0][i];
+		CHECK_EQ(n, 2 * N);
+	}
+}
+
+/* A layout that is none of ephemerons. */
+TEST(ephemerons_need_one_key)
+{
+	struct gcheap_cache_create c = raw_cache_arg(GCHEAP_TYPED, 64);
+	uint64_t two = 3, value = 4, none = 0, key = 1;
+
+	start();
+	c.flags = GCHEAP_CACHE_EPHEMERON;
+	c.fixed_words = 1;
+	c.elem_words = 3;
+	c.elem_map = (uintptr_t)&value;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), EINVAL);
+	c.elem_weak = (uintptr_t)&two;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), EINVAL);
+	c.elem_weak = (uintptr_t)&none;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), EINVAL);
+	c.elem_weak = (uintptr_t)&key;
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), 0);
+	c = raw_cache_arg(GCHEAP_CONSERVATIVE, 64);
+	c.flags = GCHEAP_CACHE_EPHEMERON;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), EINVAL);
+}
+
 TEST_MAIN

@@ -284,10 +284,11 @@ enum {
 #define GCHEAP_FEAT_CONCURRENT	(1ULL << 4)	/* GCHEAP_PARAM_CONCURRENT */
 #define GCHEAP_FEAT_CALLBACK	(1ULL << 5)	/* GCHEAP_IOC_CALLBACK */
 #define GCHEAP_FEAT_OFFHEAP	(1ULL << 6)	/* GCHEAP_IOC_OFFHEAP, soft limit */
+#define GCHEAP_FEAT_EPHEMERON	(1ULL << 7)	/* GCHEAP_CACHE_EPHEMERON */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
-				 GCHEAP_FEAT_OFFHEAP)
+				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -330,6 +331,7 @@ enum {				/* gcheap_cache_create.layout */
 #define GCHEAP_CACHE_PAST_END	(1u << 1) /* a word one past the end of a cell,
 					   * from an ambiguous root or field,
 					   * keeps that cell too (rule R16) */
+#define GCHEAP_CACHE_EPHEMERON	(1u << 2) /* elements are ephemerons */
 #define GCHEAP_MAP_WORDS	512	/* longest fixed part or element, words */
 #define GCHEAP_NO_LENGTH	0xffffffffu
 
@@ -347,6 +349,10 @@ enum {				/* gcheap_cache_create.layout */
  *	the words that hold pointers
  * @fixed_weak, @elem_weak: the same for weak pointers; 0: none. A word may not
  *	be in both. Weak words are set to 0 when what they refer to dies.
+ * GCHEAP_CACHE_EPHEMERON: each element has one weak word, its key. What its pointer
+ *	words refer to is kept as long as the cell is and the key's object is for other
+ *	reasons than these words; then the key is set to 0, and these words as well. A key
+ *	that is no heap address is never gone.
  * @tag_bits: low bits of every pointer word that are not address, 0..4
  * Typed pointers hold 0, or an address inside of the object meant (one past
  * the end is not), or anything that is no heap address.

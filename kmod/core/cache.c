@@ -31,13 +31,13 @@ int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto)
 	if (!c)
 		return -ENOMEM;
 	*c = *proto;
-	c->weak = c->fixed.weak || c->elem.weak;
 	if (!(c->flags & GCHEAP_CACHE_LARGE)) {
 		c->slots = gch_span_slots(c->cell_size);
 		c->ncells = c->slots * GCHEAP_SLOT_SIZE / c->cell_size;
 		c->recip = gch_recip(c->cell_size);
 	}
 	h->npast_end += !!(c->flags & GCHEAP_CACHE_PAST_END);
+	h->npairs += !!(c->flags & GCHEAP_CACHE_EPHEMERON);
 	h->cache[i] = c;
 	h->ncaches = max(h->ncaches, i + 1);
 	return i;
@@ -68,6 +68,7 @@ int gch_cache_destroy(struct gch_heap *h, u32 cache)
 	if (c->nspans)
 		return -EBUSY;
 	h->npast_end -= !!(c->flags & GCHEAP_CACHE_PAST_END);
+	h->npairs -= !!(c->flags & GCHEAP_CACHE_EPHEMERON);
 	h->cache[cache] = NULL;
 	gch_cache_free_maps(c);
 	env_free(c);

@@ -3,7 +3,7 @@
  * Checkmark: when marking beside the program is complete, marking once more from nothing
  * with the threads stopped. What only the second finds would have been lost.
  *
- *   gch_check_begin()	marks are put aside; then roots and gch_mark_drain() as ever
+ *   gch_check_begin()	marks are put aside; then roots and gch_mark_some() as ever
  *   gch_check_end()	compares, and leaves what either has found
  *
  * World stopped and lock held in both. What is black without a mark, cells that a thread
@@ -66,6 +66,8 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 	c->bytes = h->n.marked_bytes;
 	h->n.marked_objects = 0;
 	h->n.marked_bytes = 0;
+	h->weak.seen = U64_MAX;
+	h->weak.keep = true;
 	while (gch_mark_clear(h, &slot, U32_MAX / 2))
 		;
 	gch_mark_own_roots(h);
@@ -163,6 +165,7 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 	for (at = 0, id = 0; (d = next_span(h, &id)); id += d->nslots)
 		for (w = 0; w < gch_span_bits(d); w++)
 			gch_slot(h, id)->bits[w] |= c->aside[at++];
+	h->weak.keep = false;
 	h->n.marked_objects = c->objects + c->lost;
 	h->n.marked_bytes = c->bytes;
 }

@@ -76,11 +76,12 @@ void gch_cycle_finish(struct gch_heap *h)
 	if (gch_rule(19))
 		gch_weak_clear(h);
 	gch_final_queue(h);
-	if (h->finals.ready == ready)
-		return;
-	while (gch_mark_drain(h, U32_MAX))
-		;
-	gch_weak_clear(h);
+	if (h->finals.ready != ready) {
+		while (gch_mark_some(h, U32_MAX))
+			;
+		gch_weak_clear(h);
+	}
+	gch_weak_forget(h);
 }
 
 void gch_cycle_sweep(struct gch_heap *h)
@@ -99,6 +100,7 @@ void gch_cycle_abandon(struct gch_heap *h)
 {
 	gch_mark_drop(h);
 	gch_dirty_forget(h);
+	gch_weak_forget(h);
 	if (h->black) {
 		WRITE_ONCE(h->black, false);
 		gch_span_drop_empty(h);

@@ -54,7 +54,7 @@ struct gch_slot {
  * @desc, @slot, @live, @bits: metadata pages, made on demand, freed with it
  * @used: slots that are in spans, a bit each
  * @nused: their number
- * @nweak: spans with weak fields
+ * @weak: pages with weak words whose referents were not marked when they were looked at
  * @dirty: pages to be looked at again by the marker, a bit each
  * @logged: pages being written to, likewise; the platform's, under a lock of its own
  */
@@ -64,10 +64,10 @@ struct gch_chunk {
 	u64 *live[GCH_LIVE_PAGES];
 	u64 *bits[GCH_MARK_PAGES];
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
+	u64 weak[GCH_CHUNK_PAGES / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
 	u64 logged[GCH_CHUNK_PAGES / 64];
 	u32 nused;
-	u32 nweak;
 };
 
 /**
@@ -82,6 +82,7 @@ struct gch_map {
 
 /**
  * struct gch_cache - where objects of one kind come from
+ * @key: of an ephemeron's words, the one that holds the key
  * @partial: spans that have free cells and no owner, 1 + id
  * @npartial, @nspans: spans there, in all
  * @seen_partial, @seen_spans: as the verifier counts them
@@ -90,7 +91,6 @@ struct gch_cache {
 	bool used;
 	u8 layout;
 	u8 tag_bits;
-	bool weak;
 	u32 flags;
 	u32 cell_size;
 	u32 recip;
@@ -99,6 +99,7 @@ struct gch_cache {
 	u32 length_word;
 	struct gch_map fixed;
 	struct gch_map elem;
+	u32 key;
 	u32 partial;
 	u32 npartial;
 	u64 nspans;
@@ -197,6 +198,22 @@ struct gch_ops {
 	void (*meta_changed)(struct gch_heap *h, u32 chunk);
 };
 
+/**
+ * struct gch_weak - looking again at what struct gch_chunk.weak tells of
+ * @lo, @end: chunks that may have such pages
+ * @at, @bits: word of these being looked at, and what is left of it; @left: words that follow
+ * @down: from the last to the first
+ * @seen: objects that were marked when the pass began
+ * @keep: what is noted stays so: marks are put aside, which will be back
+ */
+struct gch_weak {
+	u32 lo, end;
+	u64 at, bits, left;
+	bool down;
+	bool keep;
+	u64 seen;
+};
+
 #define GCH_AHEAD	16	/* power of two */
 
 /**
@@ -248,12 +265,14 @@ struct gch_heap {
 	u32 qhead, qtail;		/* mark queue, 1 + id */
 	u64 qlen;
 	struct gch_ahead ahead;		/* of the queue */
+	struct gch_weak weak;
 	u64 ndirty;			/* dirty pages */
 	u32 dirty_at;			/* none in chunks below */
 
 	struct gch_cache *cache[GCHEAP_MAX_CACHES];
 	u32 ncaches;			/* highest number + 1 */
 	u32 npast_end;			/* caches with GCHEAP_CACHE_PAST_END */
+	u32 npairs;			/* and with GCHEAP_CACHE_EPHEMERON */
 	struct gch_thread **thread;
 	u32 max_threads;
 	u32 nthreads;
@@ -352,7 +371,10 @@ void gch_final_queue(struct gch_heap *h);
 void gch_final_destroy(struct gch_heap *h);
 
 /* weak.c */
+bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs);
+bool gch_mark_some(struct gch_heap *h, u32 n);
 void gch_weak_clear(struct gch_heap *h);
+void gch_weak_forget(struct gch_heap *h);
 
 /* sweep.c */
 void gch_sweep_begin(struct gch_heap *h);

@@ -298,6 +298,7 @@ void gch_mark_begin(struct gch_heap *h, bool young)
 	n->marked_bytes = young ? n->marked_bytes_last + n->black_bytes : 0;
 	n->black_objects = 0;
 	n->black_bytes = 0;
+	gch_weak_forget(h);
 	gch_mark_own_roots(h);
 }
 

@@ -84,6 +84,29 @@ static __always_inline void gch_fetch(const void *page, u32 off)
 	env_prefetch((const void *)((uintptr_t)page + off));
 }
 
+/**
+ * struct window - a page whose cells are looked at
+ * @lo, @hi: its bounds, by offset in the heap
+ * @words: its memory
+ */
+struct window {
+	u64 lo, hi;
+	const u64 *words;
+};
+
+/* A cell at an offset, of so many bytes, that is in a window or partly. */
+typedef void (*gch_visit_t)(struct marker *m, const struct window *w, u64 off, u64 bytes);
+
+static inline bool gch_elems_refer(const struct gch_cache *c)
+{
+	return c->elem.ptr || c->elem.weak;
+}
+
+static inline bool gch_inside(const struct window *w, u64 off)
+{
+	return off - w->lo < w->hi - w->lo;
+}
+
 /* mark.c */
 void gch_marker_init(struct marker *m, struct gch_heap *h);
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r);
@@ -97,6 +120,19 @@ void gch_scan_span(struct gch_heap *h, u32 id);
 void gch_scan_init(struct marker *m, const struct gch_ref *r);
 void gch_scan_grown(struct marker *m, u64 off, u64 bytes);
 u64 *gch_large_elems(struct gch_heap *h, u32 id, const struct gcheap_span *d);
+u64 gch_span_word(struct marker *m, u64 off);
+void gch_scan_map(struct marker *m, const struct gch_map *map, u64 off);
+
+/* rescan.c */
+bool gch_window_open(struct gch_heap *h, u64 page, struct window *w, struct marker *m);
+void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_visit_t visit);
+bool gch_window_elems(struct marker *m, const struct window *w, u64 off, u64 bytes, u64 *at,
+		      u64 *end);
+
+/* weak.c */
+void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
+		   const struct window *w);
+void gch_pair_look(struct marker *m, u64 off);
 
 /* Mark the cell that an offset lies in, which is one of the view's. */
 static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off,

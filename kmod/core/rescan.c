@@ -7,21 +7,6 @@
  */
 #include "marker.h"
 
-/**
- * struct window - the page being scanned again
- * @lo, @hi: its bounds, by offset in the heap
- * @words: its memory
- */
-struct window {
-	u64 lo, hi;
-	const u64 *words;
-};
-
-static bool inside(const struct window *w, u64 off)
-{
-	return off - w->lo < w->hi - w->lo;
-}
-
 /* Pointer words of a stretch that begins at an offset, those in the window. */
 static void window_map(struct marker *m, const struct window *w,
 		       const struct gch_map *map, u64 off)
@@ -35,7 +20,7 @@ static void window_map(struct marker *m, const struct window *w,
 
 		for (; bits; bits &= bits - 1) {
 			at = off + 8 * env_ctz64(bits);
-			if (!inside(w, at))
+			if (!gch_inside(w, at))
 				continue;
 			word = READ_ONCE(w->words[(at - w->lo) / 8]);
 			word = (word & ~m->scan.tags) - m->base;
@@ -57,28 +42,51 @@ static u64 elems_known(struct marker *m, u64 off, u64 bytes)
 	return elems ? max(n, *elems) : n;
 }
 
-static void window_typed(struct marker *m, const struct window *w, u64 off, u64 bytes)
+/**
+ * gch_window_elems() - the elements of an array that are in a window, all or in part
+ * @off, @bytes: the cell
+ * @at, @end: out: offset of the first, and of what follows the last
+ *
+ * Return: whether there are any that are looked at.
+ */
+bool gch_window_elems(struct marker *m, const struct window *w, u64 off, u64 bytes, u64 *at,
+		      u64 *end)
 {
 	const struct gch_cache *c = m->scan.c;
 	u64 first = off + 8 * (u64)c->fixed.words, step = 8 * (u64)c->elem.words;
-	u64 n, i;
 
-	if (c->elem.ptr && c->length_word != GCHEAP_NO_LENGTH &&
-	    inside(w, off + 8 * (u64)c->length_word))
-		gch_scan_grown(m, off, bytes);
-	window_map(m, w, &c->fixed, off);
-	if (!c->elem.ptr || w->hi <= first)
-		return;
-	n = elems_known(m, off, bytes);
-	i = w->lo > first ? env_div64(w->lo - first, step) : 0;
-	for (; i < n && first + i * step < w->hi; i++)
-		window_map(m, w, &c->elem, first + i * step);
+	if (!gch_elems_refer(c) || w->hi <= first)
+		return false;
+	*at = first + (w->lo > first ? env_div64(w->lo - first, step) * step : 0);
+	*end = min(first + elems_known(m, off, bytes) * step, w->hi);
+	return *at < *end;
 }
 
-static void window_cell(struct marker *m, const struct window *w, u32 cell)
+static void window_typed(struct marker *m, const struct window *w, u64 off, u64 bytes)
 {
-	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE;
-	u64 off = m->own.lo + cell * bytes, lo, hi;
+	const struct gch_cache *c = m->scan.c;
+	u64 at, end;
+
+	if (gch_elems_refer(c) && c->length_word != GCHEAP_NO_LENGTH &&
+	    gch_inside(w, off + 8 * (u64)c->length_word))
+		gch_scan_grown(m, off, bytes);
+	window_map(m, w, &c->fixed, off);
+	gch_weak_look(m, &c->fixed, off, w);
+	if (!gch_window_elems(m, w, off, bytes, &at, &end))
+		return;
+	for (; at < end; at += 8 * (u64)c->elem.words) {
+		if (c->flags & GCHEAP_CACHE_EPHEMERON) {
+			gch_pair_look(m, at);
+		} else {
+			window_map(m, w, &c->elem, at);
+			gch_weak_look(m, &c->elem, at, w);
+		}
+	}
+}
+
+static void window_cell(struct marker *m, const struct window *w, u64 off, u64 bytes)
+{
+	u64 lo, hi;
 
 	if (m->scan.c->layout == GCHEAP_TYPED) {
 		window_typed(m, w, off, bytes);
@@ -90,34 +98,59 @@ static void window_cell(struct marker *m, const struct window *w, u32 cell)
 		mark_words(m, w->words + lo / 8, w->words + hi / 8);
 }
 
-/*
- * Of a word of bits: cells that were scanned, and what a thread has handed out and
- * not told of. Those that are yet to be scanned will be.
+/**
+ * gch_window_cells() - visit the cells of the span being scanned that are in a window
+ * @all: those included that are yet to be scanned
+ *
+ * R2: black cells, which a thread has handed out and not told of, as well as marked ones.
  */
-static u64 cells_again(const struct marker *m, u32 w, u32 reach)
+void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_visit_t visit)
 {
-	u64 cells = m->own.mark[w] & m->scan.scanned[w];
-
-	if (gch_span_owned(m->own.d) && m->h->black)
-		cells |= ~m->own.live[w] & gch_word_mask(w, m->own.commit, reach);
-	return cells;
-}
-
-/* R2: black cells as well as marked ones. */
-static void window_scan(struct marker *m, const struct window *w)
-{
+	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE, cells;
 	u32 first = (w->lo - m->own.lo) * m->own.recip >> 32;
 	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1, i, reach = 0;
-	u64 cells;
 
 	end = min_t(u32, end, m->own.d->ncells);
-	if (gch_span_owned(m->own.d))
+	if (gch_span_owned(m->own.d) && m->h->black)
 		reach = gch_thread_reach(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT);
 	for (i = first / 64; i < gch_bit_words(end); i++) {
-		cells = cells_again(m, i, reach) & gch_word_mask(i, first, end);
-		for (; cells; cells &= cells - 1)
-			window_cell(m, w, 64 * i + env_ctz64(cells));
+		cells = m->own.mark[i];
+		if (!all)
+			cells &= m->scan.scanned[i];
+		if (reach)
+			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
+		for (cells &= gch_word_mask(i, first, end); cells; cells &= cells - 1)
+			visit(m, w, m->own.lo + (64 * i + env_ctz64(cells)) * bytes, bytes);
 	}
+}
+
+/**
+ * gch_window_open() - look at a page of the heap
+ * @page: its number; it may be in no span
+ * @w, @m: out: @m is to scan the span, whatever the queue says
+ *
+ * Return: whether there is anything that refers to others.
+ */
+bool gch_window_open(struct gch_heap *h, u64 page, struct window *w, struct marker *m)
+{
+	struct gch_ref r;
+
+	w->lo = page << GCH_PAGE_SHIFT;
+	w->hi = (page + 1) << GCH_PAGE_SHIFT;
+	r.d = gch_span_at(h, page / GCH_SLOT_PAGES, &r.id);
+	if (!r.d || r.d->flags & GCHEAP_SPANF_NOSCAN)
+		return false;
+	w->words = gch_heap_word(h, w->lo);
+	if (!w->words)
+		return false;
+	r.c = gch_chunk(h, r.id / GCHEAP_CHUNK_SLOTS);
+	r.s = gch_slot(h, r.id);
+	gch_marker_init(m, h);
+	gch_scan_init(m, &r);
+	/* Unlike a span that is scanned whole, it has to be queued for what it marks. */
+	m->own.bytes = 0;
+	m->own.len = 0;
+	return true;
 }
 
 /**
@@ -128,27 +161,10 @@ static void window_scan(struct marker *m, const struct window *w)
  */
 void gch_scan_page(struct gch_heap *h, u64 page)
 {
-	struct window w = {
-		.lo = page << GCH_PAGE_SHIFT, .hi = (page + 1) << GCH_PAGE_SHIFT,
-	};
 	struct marker m;
-	struct gch_ref r;
+	struct window w;
 
 	h->n.pages_rescanned++;
-	if (!gch_rule(2))
-		return;
-	r.d = gch_span_at(h, page / GCH_SLOT_PAGES, &r.id);
-	if (!r.d || r.d->flags & GCHEAP_SPANF_NOSCAN)
-		return;
-	w.words = gch_heap_word(h, w.lo);
-	if (!w.words)
-		return;
-	r.c = gch_chunk(h, r.id / GCHEAP_CHUNK_SLOTS);
-	r.s = gch_slot(h, r.id);
-	gch_marker_init(&m, h);
-	gch_scan_init(&m, &r);
-	/* Unlike a span that is scanned whole, it has to be queued for what it marks. */
-	m.own.bytes = 0;
-	m.own.len = 0;
-	window_scan(&m, &w);
+	if (gch_rule(2) && gch_window_open(h, page, &w, &m))
+		gch_window_cells(&m, &w, false, window_cell);
 }

@@ -52,6 +52,11 @@ static __always_inline u64 span_word(struct marker *m, u64 off)
 	return m->words ? READ_ONCE(m->words[off % GCH_PAGE_SIZE / 8]) : 0;
 }
 
+u64 gch_span_word(struct marker *m, u64 off)
+{
+	return span_word(m, off);
+}
+
 static __always_inline void scan_map(struct marker *m, const struct gch_map *map,
 				     u64 off)
 {
@@ -70,6 +75,11 @@ static __always_inline void scan_map(struct marker *m, const struct gch_map *map
 				mark_offset(m, word);
 		}
 	}
+}
+
+void gch_scan_map(struct marker *m, const struct gch_map *map, u64 off)
+{
+	scan_map(m, map, off);
 }
 
 /* See struct gcheap_cache_create for what a typed cell looks like. */
@@ -94,8 +104,13 @@ static void scan_elems(struct marker *m, u64 off, u64 i, u64 n)
 	const struct gch_cache *c = m->scan.c;
 
 	off += 8 * (u64)c->fixed.words + 8 * (u64)c->elem.words * i;
-	for (; i < n && c->elem.ptr; i++) {
-		scan_map(m, &c->elem, off);
+	for (; i < n && gch_elems_refer(c); i++) {
+		if (c->flags & GCHEAP_CACHE_EPHEMERON) {
+			gch_pair_look(m, off);
+		} else {
+			scan_map(m, &c->elem, off);
+			gch_weak_look(m, &c->elem, off, NULL);
+		}
 		off += 8 * (u64)c->elem.words;
 		if (i % 4096 == 4095)
 			env_yield();
@@ -119,6 +134,7 @@ static void scan_typed(struct marker *m, u64 off, u64 bytes)
 	u64 n = gch_typed_elems(m->h, m->scan.c, off, bytes);
 
 	scan_map(m, &m->scan.c->fixed, off);
+	gch_weak_look(m, &m->scan.c->fixed, off, NULL);
 	scan_elems(m, off, 0, n);
 	if (elems)
 		*elems = n;
@@ -143,7 +159,7 @@ void gch_scan_grown(struct marker *m, u64 off, u64 bytes)
 static bool is_simple(const struct gch_cache *c)
 {
 	return c->layout == GCHEAP_CONSERVATIVE ||
-	       (c->fixed.words <= 64 && !c->elem.ptr);
+	       (c->fixed.words <= 64 && !c->fixed.weak && !gch_elems_refer(c));
 }
 
 /* The span that a marker is to scan. */

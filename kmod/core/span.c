@@ -119,7 +119,6 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 		gch_slot(h, id + 1)->elems = 0;
 	for (i = 0; i < nslots; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
-	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak += c->weak;
 	c->nspans++;
 	h->n.heap_bytes += bytes;
 	h->n.heap_peak = max(h->n.heap_peak, h->n.heap_bytes);
@@ -145,7 +144,6 @@ void gch_span_free(struct gch_heap *h, u32 id)
 	d->flags = 0;
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, 0);
-	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nweak -= c->weak;
 	c->nspans--;
 	h->n.heap_bytes -= (u64)n << GCHEAP_SLOT_SHIFT;
 	gch_run_free(h, id, n);

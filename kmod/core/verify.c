@@ -14,7 +14,7 @@
  *  V8  no span awaits the sweep but in phase SWEEP
  *  V9  queue empty outside of marking; at its end all that is marked is scanned,
  *      and only allocated cells are marked
- *  V10 bytes in spans, spans of a cache, weak spans, metadata, frames: recounted
+ *  V10 bytes in spans, spans of a cache, metadata, frames: recounted
  *  V11 finalizers: chains, lists and counts; they are for allocated cells
  */
 #include "heap.h"
@@ -279,7 +279,7 @@ static u64 chunk_frames(const struct gch_chunk *c)
 static bool check_chunk(struct verifier *v, u32 number)
 {
 	const struct gch_chunk *c = gch_chunk(v->h, number);
-	u32 first = number * GCHEAP_CHUNK_SLOTS, id, used, nweak = 0;
+	u32 first = number * GCHEAP_CHUNK_SLOTS, id, used;
 
 	used = weight(c->used, ARRAY_SIZE(c->used));
 	if (c->nused != used)
@@ -296,10 +296,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 			continue;
 		if (!check_span(v, id, d))
 			return false;
-		nweak += v->h->cache[d->cache]->weak;
 	}
-	if (c->nweak != nweak)
-		return wrong(v, 10, first, nweak);
 	v->meta_bytes += chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
 	v->resident += chunk_frames(c);
 	return true;
@@ -398,6 +395,8 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 2, v->resident);
 	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->ahead.n))
 		return wrong(v, 9, h->qhead, h->qlen);
+	if (!marking(h) && h->weak.end)
+		return wrong(v, 9, h->weak.lo, h->weak.end);
 	return true;
 }
 

@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Weak fields: set to 0 when what they refer to was not reached. */
-#include "heap.h"
+/*
+ * Weak words, which are set to 0 when what they refer to was not reached, and ephemerons:
+ * elements of a key, which is weak, and values that are reached if key and element are
+ * (Hayes, "Ephemerons: a new finalization mechanism", OOPSLA 1997).
+ *
+ * Scanning a cell looks at its weak words as well. Where one refers to what is not marked
+ * its page is noted, one bit a page, however many there are. What is noted is looked at
+ * again when the queue is empty, with the program running: as more has been marked, less
+ * stays noted, and values whose keys have been reached are marked. What the program
+ * writes is noted when the page is scanned again. So the pause has to look at pages that
+ * have weak words to the dead, and at no others.
+ *
+ * With ephemerons that is repeated until nothing more is marked, over what is noted, in
+ * one direction and then in the other (as Lua does): once for each turn that a chain of
+ * values and keys takes in memory.
+ */
+#include "marker.h"
+
+#define CHUNK_WORDS	(GCH_CHUNK_PAGES / 64)
 
 static bool is_white(struct gch_heap *h, u64 addr)
 {
@@ -9,78 +26,271 @@ static bool is_white(struct gch_heap *h, u64 addr)
 	return gch_resolve(h, addr, &r) && !gch_ref_kept(&r);
 }
 
-static void clear_map(struct gch_heap *h, const struct gch_map *m, u64 off,
-		      u64 tags)
+static bool has_pairs(const struct gch_cache *c)
 {
-	u32 w;
-
-	if (!m->weak)
-		return;
-	for (w = 0; w < gch_bit_words(m->words); w++) {
-		u64 bits = m->weak[w];
-
-		for (; bits; bits &= bits - 1) {
-			u64 *p = gch_heap_word(h, off + 8 * (64 * w + env_ctz64(bits)));
-
-			if (!p || !is_white(h, READ_ONCE(*p) & ~tags))
-				continue;
-			WRITE_ONCE(*p, 0);
-			h->n.weak_cleared++;
-		}
-	}
+	return c->flags & GCHEAP_CACHE_EPHEMERON;
 }
 
-static void clear_span(struct gch_heap *h, u32 id, const struct gcheap_span *d)
+/* The word at an offset refers to what is not marked. */
+static void note(struct gch_heap *h, u64 off)
 {
-	const struct gch_cache *c = h->cache[d->cache];
-	u64 bytes = (u64)d->cell_granules * GCHEAP_GRANULE;
-	u64 tags = (1ull << c->tag_bits) - 1;
-	const u64 *mark = gch_slot(h, id)->bits;
-	u64 off, n, i;
-	u32 cell;
+	u32 i = (off >> GCH_PAGE_SHIFT) % GCH_CHUNK_PAGES, number = off >> GCHEAP_CHUNK_SHIFT;
 
-	for (cell = 0; cell < d->ncells; cell++) {
-		if (!(mark[cell / 64] & (1ull << (cell % 64))))
-			continue;
-		off = ((u64)id << GCHEAP_SLOT_SHIFT) + cell * bytes;
-		clear_map(h, &c->fixed, off, tags);
-		n = gch_typed_elems(h, c, off, bytes);
-		off += 8 * (u64)c->fixed.words;
-		for (i = 0; i < n && c->elem.weak; i++) {
-			clear_map(h, &c->elem, off, tags);
-			off += 8 * (u64)c->elem.words;
-			if (i % 4096 == 4095)
-				env_yield();
-		}
-	}
-	env_yield();
+	gch_chunk(h, number)->weak[i / 64] |= 1ull << (i % 64);
+	h->weak.lo = min(h->weak.lo, number);
+	h->weak.end = max(h->weak.end, number + 1);
 }
 
 /**
- * gch_weak_clear() - clear the weak fields of marked objects
+ * gch_weak_look() - look at the weak words of a stretch of the cell being scanned
+ * @off: where it begins
+ * @w: only at those in a window, unless NULL
+ */
+void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
+		   const struct window *w)
+{
+	u32 i;
+
+	if (!map->weak)
+		return;
+	for (i = 0; i < gch_bit_words(map->words); i++, off += 8 * 64) {
+		u64 bits = map->weak[i], at;
+
+		for (; bits; bits &= bits - 1) {
+			at = off + 8 * env_ctz64(bits);
+			if ((!w || gch_inside(w, at)) &&
+			    is_white(m->h, gch_span_word(m, at) & ~m->scan.tags))
+				note(m->h, at);
+		}
+	}
+}
+
+/** gch_pair_look() - look at an ephemeron of the cell being scanned, at an offset */
+void gch_pair_look(struct marker *m, u64 off)
+{
+	u64 key = off + 8 * (u64)m->scan.c->key;
+
+	if (is_white(m->h, gch_span_word(m, key) & ~m->scan.tags))
+		note(m->h, key);
+	else
+		gch_scan_map(m, &m->scan.c->elem, off);
+}
+
+static void look_at_cell(struct marker *m, const struct window *w, u64 off, u64 bytes)
+{
+	const struct gch_cache *c = m->scan.c;
+	u64 at, end;
+
+	gch_weak_look(m, &c->fixed, off, w);
+	if (!gch_window_elems(m, w, off, bytes, &at, &end))
+		return;
+	for (; at < end; at += 8 * (u64)c->elem.words) {
+		if (!has_pairs(c))
+			gch_weak_look(m, &c->elem, at, w);
+		else if (gch_inside(w, at + 8 * (u64)c->key))
+			gch_pair_look(m, at);
+	}
+}
+
+/* The words of a map at an offset are 0. */
+static void zero_map(struct gch_heap *h, const u64 *map, u32 words, u64 off)
+{
+	u32 i;
+	u64 *p;
+
+	for (i = 0; map && i < words; i++) {
+		p = map[i / 64] & (1ull << (i % 64)) ? gch_heap_word(h, off + 8 * (u64)i) : NULL;
+		if (p)
+			WRITE_ONCE(*p, 0);
+	}
+}
+
+static bool clear_word(struct marker *m, u64 off)
+{
+	u64 *p = gch_heap_word(m->h, off);
+
+	if (!p || !is_white(m->h, READ_ONCE(*p) & ~m->scan.tags))
+		return false;
+	WRITE_ONCE(*p, 0);
+	m->h->n.weak_cleared++;
+	return true;
+}
+
+static void clear_map(struct marker *m, const struct gch_map *map, u64 off,
+		      const struct window *w)
+{
+	u32 i;
+
+	if (!map->weak)
+		return;
+	for (i = 0; i < gch_bit_words(map->words); i++, off += 8 * 64) {
+		u64 bits = map->weak[i], at;
+
+		for (; bits; bits &= bits - 1) {
+			at = off + 8 * env_ctz64(bits);
+			if (gch_inside(w, at))
+				clear_word(m, at);
+		}
+	}
+}
+
+static void clear_cell(struct marker *m, const struct window *w, u64 off, u64 bytes)
+{
+	const struct gch_cache *c = m->scan.c;
+	u64 at, end, key;
+
+	clear_map(m, &c->fixed, off, w);
+	if (!gch_window_elems(m, w, off, bytes, &at, &end))
+		return;
+	for (; at < end; at += 8 * (u64)c->elem.words) {
+		key = at + 8 * (u64)c->key;
+		if (!has_pairs(c))
+			clear_map(m, &c->elem, at, w);
+		else if (gch_inside(w, key) && clear_word(m, key))
+			zero_map(m->h, c->elem.ptr, c->elem.words, at);
+	}
+}
+
+static u64 *noted(struct gch_heap *h, u64 word)
+{
+	struct gch_chunk *c = gch_chunk(h, word / CHUNK_WORDS);
+
+	return c ? &c->weak[word % CHUNK_WORDS] : NULL;
+}
+
+/* What is left of the pass waits for the next. */
+static void pass_end(struct gch_heap *h)
+{
+	struct gch_weak *k = &h->weak;
+
+	u64 *p = k->bits ? noted(h, k->at) : NULL;
+
+	if (p)
+		*p |= k->bits;
+	k->bits = 0;
+	k->left = 0;
+}
+
+static void pass_begin(struct gch_heap *h)
+{
+	struct gch_weak *k = &h->weak;
+
+	pass_end(h);
+	k->left = k->end > k->lo ? (u64)(k->end - k->lo) * CHUNK_WORDS : 0;
+	k->down = !k->down;
+	k->at = k->down ? (u64)k->end * CHUNK_WORDS : (u64)k->lo * CHUNK_WORDS - 1;
+	k->seen = h->n.marked_objects;
+}
+
+/* The next noted page of the pass, which is no longer. */
+static bool pass_next(struct gch_heap *h, u64 *page)
+{
+	struct gch_weak *k = &h->weak;
+	u32 bit;
+	u64 *p;
+
+	while (!k->bits) {
+		if (!k->left)
+			return false;
+		k->left--;
+		k->at += k->down ? -1 : 1;
+		p = noted(h, k->at);
+		if (!p)
+			continue;
+		k->bits = *p;
+		*p = 0;
+	}
+	bit = k->down ? env_fls64(k->bits) - 1 : env_ctz64(k->bits);
+	k->bits &= ~(1ull << bit);
+	*page = 64 * k->at + bit;
+	return true;
+}
+
+/* @pairs: only at those that have ephemerons. */
+static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
+{
+	struct marker m;
+	struct window w;
+
+	if (!gch_window_open(h, page, &w, &m))
+		return;
+	if (h->weak.keep || (pairs && !has_pairs(m.scan.c)))
+		note(h, w.lo);
+	if (!pairs || has_pairs(m.scan.c))
+		gch_window_cells(&m, &w, true, look_at_cell);
+}
+
+/**
+ * gch_weak_settle() - look again at what is noted
+ * @pages: at most so many
+ * @pairs: only at ephemerons
  *
- * World stopped, marking drained; no lock (I1). Chunks without spans of weak
- * layouts cost one test.
+ * Lock held, or world stopped; nothing is queued. Ends early when something is: go on when
+ * that is drained. Return: false: a look at all that is noted marked nothing.
+ */
+bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs)
+{
+	struct gch_weak *k = &h->weak;
+	u64 page;
+
+	if (pairs && !h->npairs)
+		return false;
+	while (pages && !h->qhead && !h->ahead.n) {
+		if (pass_next(h, &page)) {
+			look_at_page(h, page, pairs);
+			pages--;
+		} else if (k->seen != h->n.marked_objects) {
+			pass_begin(h);
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * gch_mark_some() - mark from what is queued, and then the values of ephemerons
+ * @n: at most so many spans or pages
+ *
+ * World stopped; no lock (I1). Return: whether there is more.
+ */
+bool gch_mark_some(struct gch_heap *h, u32 n)
+{
+	return gch_mark_drain(h, n) || gch_weak_settle(h, n, true);
+}
+
+/**
+ * gch_weak_clear() - clear the weak words that refer to what was not reached
+ *
+ * World stopped, marking complete; no lock (I1). And the values of ephemerons whose keys
+ * were not.
  */
 void gch_weak_clear(struct gch_heap *h)
 {
-	u32 id = 0, first;
+	struct marker m;
+	struct window w;
+	u64 page;
 
-	while (id < h->top) {
-		struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
-		struct gcheap_span *d;
-
-		if (!(id % GCHEAP_CHUNK_SLOTS) && (!c || !c->nweak)) {
-			id += GCHEAP_CHUNK_SLOTS;
-			continue;
-		}
-		d = gch_span_at(h, id, &first);
-		if (!d) {
-			id++;
-			continue;
-		}
-		if (first == id && h->cache[d->cache]->weak)
-			clear_span(h, id, d);
-		id += d->nslots - (id - first);
+	for (pass_begin(h); pass_next(h, &page);) {
+		if (gch_window_open(h, page, &w, &m))
+			gch_window_cells(&m, &w, true, clear_cell);
+		env_yield();
 	}
+}
+
+/** gch_weak_forget() - nothing is noted: marking begins, or is over */
+void gch_weak_forget(struct gch_heap *h)
+{
+	struct gch_chunk *c;
+	u32 i;
+
+	pass_end(h);
+	for (i = h->weak.lo; i < h->weak.end; i++) {
+		c = gch_chunk(h, i);
+		if (c)
+			memset(c->weak, 0, sizeof(c->weak));
+	}
+	h->weak.lo = U32_MAX;
+	h->weak.end = 0;
+	h->weak.seen = U64_MAX;
 }

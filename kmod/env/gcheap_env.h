@@ -90,6 +90,12 @@ static inline u32 env_ctz64(u64 x)
 	return __ffs64(x);
 }
 
+/* Number of the highest bit set, from 1; 0: none. */
+static inline u32 env_fls64(u64 x)
+{
+	return fls64(x);
+}
+
 static __always_inline u32 env_weight64(u64 x)
 {
 	return hweight64(x);

@@ -67,6 +67,7 @@ extern "C" {
 struct gcheap;			/* a heap */
 struct gcheap_cache;		/* where objects of one kind come from */
 struct gcheap_weak;		/* a weak reference; an object itself */
+struct gcheap_ephemeron;	/* a key and what is kept for it; likewise */
 
 /* ------------------------------------------------------------------ heaps */
 
@@ -237,6 +238,10 @@ struct gcheap_layout {
 #define GCHEAP_CACHE_NOSCAN	(1u << 0) /* no pointers in it; layout is NULL */
 #define GCHEAP_CACHE_EXACT	(1u << 1) /* an address one past the end does not
 					   * keep the object */
+#define GCHEAP_CACHE_EPHEMERON	(1u << 2) /* elements are ephemerons: each has one
+					   * weak word, its key; what its pointers
+					   * mean is kept only as long as the key is.
+					   * Then all of these words turn 0. */
 
 /**
  * gcheap_cache_create - a source of objects of one size and layout
@@ -447,6 +452,19 @@ struct gcheap_weak *gcheap_weak_create(void *object);
 void *gcheap_weak_get(struct gcheap_weak *weak);
 /** gcheap_weak_set - let it refer to another object of the same heap, or NULL */
 void gcheap_weak_set(struct gcheap_weak *weak, void *object);
+
+/**
+ * gcheap_ephemeron_create - keep @value as long as @key is kept for other reasons
+ * @key: an object; @value: one of the same heap, NULL, or no address of it
+ *
+ * Return: an object itself; what it knows is of use as long as it is kept as well.
+ * NULL and EINVAL: @key is no object, or ENOMEM.
+ */
+struct gcheap_ephemeron *gcheap_ephemeron_create(void *key, void *value);
+/** gcheap_ephemeron_get - the key, and its value in *@value; NULL once it is gone */
+void *gcheap_ephemeron_get(struct gcheap_ephemeron *ephemeron, void **value);
+/** gcheap_ephemeron_set - another value, of which the same is true */
+void gcheap_ephemeron_set(struct gcheap_ephemeron *ephemeron, void *value);
 
 #ifdef __cplusplus
 }

@@ -79,7 +79,10 @@
 	X(weak_black) \
 	X(weak_final) \
 	X(weak_array) \
-	X(weak_count)
+	X(weak_noted) \
+	X(weak_pairs) \
+	X(weak_pair_chains) \
+	X(weak_pairs_traced)
 
 #define GCT_SWEEP_CASES(X)	\
 	X(sweep_colour) \

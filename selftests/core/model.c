@@ -18,6 +18,7 @@ struct kind {
 
 #define PAST	GCHEAP_CACHE_PAST_END
 #define LARGE	GCHEAP_CACHE_LARGE
+#define PAIRS	GCHEAP_CACHE_EPHEMERON
 
 static const struct kind kinds[] = {
 	{ .layout = GCHEAP_CONSERVATIVE, .cell = 16 },
@@ -36,6 +37,11 @@ static const struct kind kinds[] = {
 	{ .layout = GCHEAP_TYPED, .flags = LARGE, .tag_bits = 1, .fixed = 2,
 	  .elem = 3, .length = 0, .fixed_ptr = 2, .elem_ptr = 1, .elem_weak = 4 },
 	{ .layout = GCHEAP_NOSCAN, .flags = LARGE },
+	{ .layout = GCHEAP_TYPED, .flags = PAIRS, .cell = 96, .tag_bits = 2, .fixed = 3,
+	  .elem = 3, .length = 1, .fixed_ptr = 1, .fixed_weak = 4, .elem_ptr = 5,
+	  .elem_weak = 2 },
+	{ .layout = GCHEAP_TYPED, .flags = PAIRS | LARGE, .fixed = 1, .elem = 2,
+	  .length = 0, .elem_ptr = 2, .elem_weak = 1 },
 };
 
 #define NKINDS	ARRAY_SIZE(kinds)
@@ -488,6 +494,11 @@ static void each_typed(struct model *m, struct obj *o, bool weak,
 				fn(m, o, k->fixed + i * k->elem + w);
 }
 
+static bool has_pairs(const struct obj *o)
+{
+	return kinds[o->kind].flags & PAIRS;
+}
+
 static u64 untag(const struct obj *o, u32 w)
 {
 	return o->words[w] & ~((1ull << kinds[o->kind].tag_bits) - 1);
@@ -495,10 +506,38 @@ static u64 untag(const struct obj *o, u32 w)
 
 static void search_word(struct model *m, struct obj *o, u32 w)
 {
+	/* An ephemeron's values are for search_pair(). */
+	if (!has_pairs(o) || w < kinds[o->kind].fixed)
+		word_precise(m, untag(o, w));
+}
+
+/* Call fn for the values of the ephemeron whose key is a word. */
+static void each_value(struct model *m, struct obj *o, u32 key,
+		       void (*fn)(struct model *m, struct obj *o, u32 w))
+{
+	const struct kind *k = &kinds[o->kind];
+	u32 first = key - env_ctz64(k->elem_weak), w;
+
+	for (w = 0; w < k->elem; w++)
+		if (k->elem_ptr & (1ull << w))
+			fn(m, o, first + w);
+}
+
+static void value_found(struct model *m, struct obj *o, u32 w)
+{
 	word_precise(m, untag(o, w));
 }
 
-static void search(struct model *m)
+static void search_pair(struct model *m, struct obj *o, u32 w)
+{
+	u32 i = find(m, untag(o, w));
+
+	if (w >= kinds[o->kind].fixed &&
+	    (i == NONE || m->obj[i].marked || m->obj[i].black))
+		each_value(m, o, w, value_found);
+}
+
+static void search_found(struct model *m)
 {
 	u32 w;
 
@@ -513,6 +552,23 @@ static void search(struct model *m)
 	}
 }
 
+static void search(struct model *m)
+{
+	u32 i;
+
+	do {
+		search_found(m);
+		for (i = 0; i < m->n; i++)
+			if (m->obj[i].marked && has_pairs(&m->obj[i]))
+				each_typed(m, &m->obj[i], true, search_pair);
+	} while (m->ntodo);
+}
+
+static void zero_word(struct model *m, struct obj *o, u32 w)
+{
+	o->words[w] = 0;
+}
+
 static void clear_word(struct model *m, struct obj *o, u32 w)
 {
 	u32 i = find(m, untag(o, w));
@@ -520,6 +576,8 @@ static void clear_word(struct model *m, struct obj *o, u32 w)
 	if (i != NONE && !m->obj[i].marked && !m->obj[i].black) {
 		o->words[w] = 0;
 		m->st->weak++;
+		if (has_pairs(o) && w >= kinds[o->kind].fixed)
+			each_value(m, o, w, zero_word);
 	}
 }
 
@@ -622,16 +680,35 @@ static void judge(struct sim *s)
 			CHECK(is_kept(m, &m->obj[i]));
 }
 
+static void judge_value(struct model *m, struct obj *o, u32 w)
+{
+	u32 i = find(m, untag(o, w));
+
+	CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), o->words[w]);
+	CHECK(i == NONE || is_kept(m, &m->obj[i]));
+}
+
+static void judge_no_value(struct model *m, struct obj *o, u32 w)
+{
+	CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), 0);
+	o->words[w] = 0;
+}
+
 /* A weak field that was cleared meant nothing; one that was not means something. */
 static void judge_weak(struct model *m, struct obj *o, u32 w)
 {
+	bool pair = has_pairs(o) && w >= kinds[o->kind].fixed;
 	u32 i = find(m, untag(o, w));
 	u64 now = sim_load(m->s, o->addr + 8 * (u64)w);
 
 	if (now == o->words[w]) {
 		CHECK(i == NONE || is_kept(m, &m->obj[i]));
+		if (pair)
+			each_value(m, o, w, judge_value);
 		return;
 	}
+	if (pair)
+		each_value(m, o, w, judge_no_value);
 	CHECK_EQ(now, 0);
 	CHECK(i != NONE && !m->obj[i].marked);
 	o->words[w] = 0;

@@ -151,6 +151,7 @@ int sim_typed(struct sim *s, u32 flags, u32 cell_size, const struct sim_maps *ma
 		.tag_bits = maps->tag_bits,
 		.fixed.words = maps->fixed,
 		.elem.words = maps->elem,
+		.key = maps->elem_weak ? env_ctz64(maps->elem_weak) : 0,
 	};
 	int c = -ENOMEM;
 
@@ -512,7 +513,7 @@ void sim_mark_phase(struct sim *s)
 {
 	clear(s);
 	stop(s);
-	while (gch_mark_drain(&s->h, 3))
+	while (gch_mark_some(&s->h, 3))
 		;
 	gch_cycle_finish(&s->h);
 	if (s->slow)
@@ -547,6 +548,8 @@ void sim_trace_round(struct sim *s)
 		slice(s);
 	while (gch_mark_drain(&s->h, 2))
 		slice(s);
+	while (gch_mark_drain(&s->h, 5) || gch_weak_settle(&s->h, 1, false))
+		slice(s);
 }
 
 /* A pause that does not come to an end. */
@@ -568,7 +571,7 @@ static void check(struct sim *s)
 		return;
 	CHECK(gch_check_begin(&s->h, &c));
 	roots(s);
-	while (gch_mark_drain(&s->h, 100))
+	while (gch_mark_some(&s->h, 100))
 		;
 	gch_check_end(&s->h, &c);
 	s->lost = c.lost;
@@ -584,7 +587,7 @@ void sim_trace_finish(struct sim *s)
 	collect(s);
 	while (gch_dirty_scan(&s->h, 100))
 		;
-	while (gch_mark_drain(&s->h, 100))
+	while (gch_mark_some(&s->h, 100))
 		;
 	if (s->check)
 		check(s);

@@ -192,7 +192,7 @@ static void collect(void)
 	gch_cycle_mark(&s->h);
 	for (i = 0; i < NTHREADS; i++)
 		gch_mark_precise(&s->h, workers[i].roots, NLISTS);
-	while (gch_mark_drain(&s->h, 10))
+	while (gch_mark_some(&s->h, 10))
 		;
 	if (cycles % 8 == 5) {
 		gch_cycle_abandon(&s->h);

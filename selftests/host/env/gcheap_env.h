@@ -123,6 +123,11 @@ static inline u32 env_ctz64(u64 x)
 	return __builtin_ctzll(x);
 }
 
+static inline u32 env_fls64(u64 x)
+{
+	return x ? 64 - __builtin_clzll(x) : 0;
+}
+
 static __always_inline u32 env_weight64(u64 x)
 {
 	return __builtin_popcountll(x);
