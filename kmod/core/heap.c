@@ -16,6 +16,7 @@ int gch_heap_init(struct gch_heap *h, const struct gch_ops *ops, u64 size,
 {
 	u32 chunks = size >> GCHEAP_CHUNK_SHIFT;
 
+	env_spin_init(&h->qlock);
 	env_lock_init(&h->lock);
 	h->ops = ops;
 	h->size = size;

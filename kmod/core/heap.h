@@ -163,6 +163,7 @@ struct gch_counts {
 	u64 pages_rescanned;
 	u64 marked_objects, marked_bytes;	/* being counted by the marker */
 	u64 marked_objects_last, marked_bytes_last;
+	u64 helped_bytes;		/* marked by other workers than the first */
 	u64 live_objects, live_bytes;	/* being counted by the sweep */
 	u64 live_objects_last, live_bytes_last;
 	u64 freed_objects, freed_early, bad_frees;
@@ -226,6 +227,20 @@ struct gch_ahead {
 	u32 n;
 };
 
+#define GCH_WORKERS	8
+
+/**
+ * struct gch_worker - one of those that mark a heap together
+ * @ahead: what it is about to mark
+ * @objects, @bytes: marked by it while there are several, not yet in struct gch_counts
+ * @busy: it has taken a span, and may queue others; not of the first one
+ */
+struct gch_worker {
+	struct gch_ahead ahead;
+	u64 objects, bytes;
+	bool busy;
+};
+
 #define GCH_RESERVE_PAGES	8
 
 /**
@@ -264,7 +279,10 @@ struct gch_heap {
 
 	u32 qhead, qtail;		/* mark queue, 1 + id */
 	u64 qlen;
-	struct gch_ahead ahead;		/* of the queue */
+	env_spin_t qlock;		/* of these, and nbusy, while it is shared */
+	bool shared;			/* by several workers */
+	u32 nbusy;
+	struct gch_worker worker[GCH_WORKERS];	/* the first has h->lock, or stopped the world */
 	struct gch_weak weak;
 	u64 ndirty;			/* dirty pages */
 	u32 dirty_at;			/* none in chunks below */
@@ -348,6 +366,12 @@ bool gch_mark_drain(struct gch_heap *h, u32 spans);
 void gch_mark_begin(struct gch_heap *h, bool young);
 void gch_mark_own_roots(struct gch_heap *h);
 void gch_mark_drop(struct gch_heap *h);
+bool gch_mark_help(struct gch_heap *h, u32 number, u32 spans);
+
+/* queue.c, for who has several workers */
+void gch_queue_share(struct gch_heap *h);
+void gch_queue_unshare(struct gch_heap *h);
+bool gch_queue_over(struct gch_heap *h);
 
 /* dirty.c */
 bool gch_dirty_set(struct gch_heap *h, u64 page);

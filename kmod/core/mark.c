@@ -1,41 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Marking by spans: a span that has marked and not yet scanned cells is on the
- * queue, at most once. The queue is threaded through the span descriptors, so
- * it needs no memory and cannot overflow. (After "Green Tea", Go 1.25.)
- */
+/* Marking by spans: a span that has marked and not yet scanned cells is on the queue. */
 #include "marker.h"
 
-static void queue_push(struct gch_heap *h, struct gch_slot *s, u32 id)
+void gch_mark_count(struct marker *m, const struct gcheap_span *d, u32 cells)
 {
-	if (s->qnext)
-		return;
-	s->qnext = GCH_QEND;
-	if (h->qtail)
-		gch_slot(h, h->qtail - 1)->qnext = id + 1;
-	else
-		h->qhead = id + 1;
-	h->qtail = id + 1;
-	h->qlen++;
-}
+	u64 bytes = (u64)cells * d->cell_granules * GCHEAP_GRANULE;
 
-static u32 queue_pop(struct gch_heap *h)
-{
-	u32 id = h->qhead - 1;
-	struct gch_slot *s = gch_slot(h, id);
-
-	h->qhead = s->qnext == GCH_QEND ? 0 : s->qnext;
-	if (!h->qhead)
-		h->qtail = 0;
-	s->qnext = 0;
-	h->qlen--;
-	return id;
-}
-
-void gch_mark_count(struct gch_heap *h, const struct gcheap_span *d, u32 cells)
-{
-	h->n.marked_objects += cells;
-	h->n.marked_bytes += (u64)cells * d->cell_granules * GCHEAP_GRANULE;
+	if (likely(!m->shared)) {
+		m->h->n.marked_objects += cells;
+		m->h->n.marked_bytes += bytes;
+	} else {
+		m->w->objects += cells;
+		m->w->bytes += bytes;
+	}
 }
 
 static void view_none(struct view *v)
@@ -46,9 +23,11 @@ static void view_none(struct view *v)
 	v->len = 0;
 }
 
-void gch_marker_init(struct marker *m, struct gch_heap *h)
+void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w)
 {
 	m->h = h;
+	m->w = w;
+	m->shared = h->shared;
 	m->base = h->base;
 	m->last = (u64)h->top << GCHEAP_SLOT_SHIFT;
 	m->past_end = h->npast_end && gch_rule(16);
@@ -99,9 +78,9 @@ static __always_inline bool look_near(struct marker *m, u64 off)
 void gch_mark_first(struct marker *m, const struct view *v)
 {
 	if (v->d->flags & GCHEAP_SPANF_NOSCAN)
-		gch_mark_count(m->h, v->d, 1);
+		gch_mark_count(m, v->d, 1);
 	else
-		queue_push(m->h, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
+		gch_queue_push(m->h, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
 }
 
 static void mark_at(struct marker *m, u64 off)
@@ -136,7 +115,7 @@ static bool fetch_span(const struct gch_heap *h, u64 off)
  */
 void gch_mark_far(struct marker *m, u64 off)
 {
-	struct gch_ahead *a = &m->h->ahead;
+	struct gch_ahead *a = &m->w->ahead;
 	u64 *at = &a->off[a->at], old = *at;
 
 	if (!gch_heap_is_large(m->h)) {
@@ -154,13 +133,13 @@ void gch_mark_far(struct marker *m, u64 off)
 }
 
 /* Mark what was put off. */
-static void mark_fetched(struct gch_heap *h)
+static void mark_fetched(struct gch_heap *h, struct gch_worker *w)
 {
-	struct gch_ahead *a = &h->ahead;
+	struct gch_ahead *a = &w->ahead;
 	struct marker m;
 	u32 i;
 
-	gch_marker_init(&m, h);
+	gch_marker_init(&m, h, w);
 	for (i = 0; i < GCH_AHEAD; i++) {
 		if (a->off[i])
 			mark_at(&m, a->off[i] - 1);
@@ -206,7 +185,7 @@ void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n)
 {
 	struct marker m;
 
-	gch_marker_init(&m, h);
+	gch_marker_init(&m, h, h->worker);
 	mark_words(&m, words, words + (n & ~1ul));
 	if (n % 2 && READ_ONCE(words[n - 1]) - m.base <= m.last)
 		mark_word(&m, words[n - 1] - m.base);
@@ -218,9 +197,25 @@ void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n)
 	struct marker m;
 	size_t i;
 
-	gch_marker_init(&m, h);
+	gch_marker_init(&m, h, h->worker);
 	for (i = 0; i < n; i++)
 		mark_offset(&m, READ_ONCE(words[i]) - m.base);
+}
+
+/* Scan a span. Return: false: nothing is queued, nor waits to be. */
+static bool drain_one(struct gch_heap *h, struct gch_worker *w)
+{
+	u32 id = gch_queue_pop(h, w);
+
+	if (id == GCH_NO_RUN && w->ahead.n) {
+		mark_fetched(h, w);
+		id = gch_queue_pop(h, w);
+	}
+	if (id == GCH_NO_RUN)
+		return false;
+	gch_scan_span(h, w, id);
+	env_yield();
+	return true;
 }
 
 /**
@@ -231,24 +226,40 @@ void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n)
  */
 bool gch_mark_drain(struct gch_heap *h, u32 spans)
 {
-	while (spans--) {
-		if (!h->qhead)
-			mark_fetched(h);
-		if (!h->qhead)
-			break;
-		gch_scan_span(h, queue_pop(h));
-		env_yield();
-	}
-	return h->qhead || h->ahead.n;
+	while (spans && drain_one(h, h->worker))
+		spans--;
+	return READ_ONCE(h->qhead) || h->worker->ahead.n;
+}
+
+/**
+ * gch_mark_help() - the same for another worker, between gch_queue_share() and _unshare()
+ * @number: whose, from 1
+ * @spans: about so many
+ *
+ * Return: false: nothing was left.
+ */
+bool gch_mark_help(struct gch_heap *h, u32 number, u32 spans)
+{
+	struct gch_worker *w = &h->worker[number];
+	bool more = true;
+
+	while (spans-- && more)
+		more = drain_one(h, w);
+	/* What waits to be marked must not stay behind when it leaves. */
+	if (w->ahead.n)
+		mark_fetched(h, w);
+	return more || !gch_queue_idle(h, w);
 }
 
 /** gch_mark_drop() - an attempt ended: forget what is queued, lock held */
 void gch_mark_drop(struct gch_heap *h)
 {
+	u32 id;
+
 	env_assert_held(&h->lock);
-	while (h->qhead)
-		queue_pop(h);
-	memset(&h->ahead, 0, sizeof(h->ahead));
+	while ((id = gch_queue_pop(h, h->worker)) != GCH_NO_RUN)
+		gch_slot(h, id)->qnext = 0;
+	memset(&h->worker->ahead, 0, sizeof(h->worker->ahead));
 }
 
 static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)

@@ -52,7 +52,7 @@ struct scan {
 
 /**
  * struct marker - what marks
- * @h: the heap
+ * @h: the heap; @w: who marks; @shared: several do
  * @base: of the heap; @last: offset of its end
  * @past_end: some spans' cells are kept by what points past their end (R16)
  * @own: the span being scanned, if any; it need not be queued
@@ -64,7 +64,9 @@ struct scan {
  */
 struct marker {
 	struct gch_heap *h;
+	struct gch_worker *w;
 	u64 base, last;
+	bool shared;
 	bool past_end;
 	struct view own, near;
 	struct scan scan;
@@ -108,15 +110,21 @@ static inline bool gch_inside(const struct window *w, u64 off)
 }
 
 /* mark.c */
-void gch_marker_init(struct marker *m, struct gch_heap *h);
+void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w);
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r);
 void gch_mark_first(struct marker *m, const struct view *v);
 void gch_mark_far(struct marker *m, u64 off);
 void gch_mark_far_word(struct marker *m, u64 off);
-void gch_mark_count(struct gch_heap *h, const struct gcheap_span *d, u32 cells);
+void gch_mark_count(struct marker *m, const struct gcheap_span *d, u32 cells);
+
+/* queue.c */
+void gch_queue_push(struct gch_heap *h, struct gch_slot *s, u32 id);
+u32 gch_queue_pop(struct gch_heap *h, struct gch_worker *w);
+bool gch_queue_done(struct marker *m, struct gch_slot *s, bool (*left)(const struct marker *m));
+bool gch_queue_idle(struct gch_heap *h, struct gch_worker *w);
 
 /* scan.c */
-void gch_scan_span(struct gch_heap *h, u32 id);
+void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id);
 void gch_scan_init(struct marker *m, const struct gch_ref *r);
 void gch_scan_grown(struct marker *m, u64 off, u64 bytes);
 u64 *gch_large_elems(struct gch_heap *h, u32 id, const struct gcheap_span *d);
@@ -142,12 +150,15 @@ static __always_inline void mark_cell(struct marker *m, const struct view *v, u6
 	u32 cell = ((off - v->lo) * v->recip) >> 32;
 	u64 bit = 1ull << (cell % 64);
 
-	if (v->mark[cell / 64] & bit)
+	if (READ_ONCE(v->mark[cell / 64]) & bit)
 		return;
 	if (!(v->live[cell / 64] & bit) && cell < v->commit)
 		return;
-	v->mark[cell / 64] |= bit;
-	if (!queued && !v->s->qnext)
+	if (likely(!m->shared))
+		v->mark[cell / 64] |= bit;
+	else if (env_test_and_set(v->mark, cell))	/* R4: a full barrier */
+		return;
+	if (!queued && !READ_ONCE(v->s->qnext))
 		gch_mark_first(m, v);
 }
 

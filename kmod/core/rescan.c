@@ -114,9 +114,9 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 	if (gch_span_owned(m->own.d) && m->h->black)
 		reach = gch_thread_reach(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT);
 	for (i = first / 64; i < gch_bit_words(end); i++) {
-		cells = m->own.mark[i];
+		cells = READ_ONCE(m->own.mark[i]);
 		if (!all)
-			cells &= m->scan.scanned[i];
+			cells &= READ_ONCE(m->scan.scanned[i]);
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
 		for (cells &= gch_word_mask(i, first, end); cells; cells &= cells - 1)
@@ -145,7 +145,7 @@ bool gch_window_open(struct gch_heap *h, u64 page, struct window *w, struct mark
 		return false;
 	r.c = gch_chunk(h, r.id / GCHEAP_CHUNK_SLOTS);
 	r.s = gch_slot(h, r.id);
-	gch_marker_init(m, h);
+	gch_marker_init(m, h, h->worker);
 	gch_scan_init(m, &r);
 	/* Unlike a span that is scanned whole, it has to be queued for what it marks. */
 	m->own.bytes = 0;

@@ -257,7 +257,7 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 		else
 			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
 	}
-	m->scan.scanned[w] = scanned;
+	WRITE_ONCE(m->scan.scanned[w], scanned);
 	return any;
 }
 
@@ -272,11 +272,12 @@ static void fetch_cells(const struct marker *m)
 	u64 todo;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(m->own.mark[w] & ~t->scanned[w]);
+		n += env_weight64(READ_ONCE(m->own.mark[w]) & ~t->scanned[w]);
 	if (n < 2 || n > m->own.d->ncells / FEW)
 		return;
 	for (w = 0; w < t->nwords; w++) {
-		for (todo = m->own.mark[w] & ~t->scanned[w]; todo; todo &= todo - 1) {
+		todo = READ_ONCE(m->own.mark[w]) & ~t->scanned[w];
+		for (; todo; todo &= todo - 1) {
 			off = (64 * w + env_ctz64(todo)) * t->bytes;
 			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
 		}
@@ -313,14 +314,38 @@ static u32 scanned_cells(const struct scan *t)
 	return n;
 }
 
+static bool cells_left(const struct marker *m)
+{
+	u32 w;
+
+	for (w = 0; w < m->scan.nwords; w++)
+		if (READ_ONCE(m->own.mark[w]) & ~READ_ONCE(m->scan.scanned[w]))
+			return true;
+	return false;
+}
+
+static void scan_all(struct marker *m)
+{
+	u32 before = scanned_cells(&m->scan);
+
+	if (m->scan.c->layout == GCHEAP_TYPED)
+		while (scan_precise(m))
+			;
+	else
+		while (scan_conservative(m))
+			;
+	gch_mark_count(m, m->own.d, scanned_cells(&m->scan) - before);
+}
+
 /**
  * gch_scan_span() - scan until no cell of a span is left
- * @id: span that was queued
+ * @w: by whom
+ * @id: span that was taken off the queue
  *
- * Those included that it marks in itself meanwhile, as lists do. There is one
- * marker, so that the last look at the mark bits finds them as they stay (R4).
+ * Those included that are marked in it meanwhile: by itself, as in lists, or by other
+ * workers, which leave it to this one as long as it is GCH_QBUSY (R4).
  */
-void gch_scan_span(struct gch_heap *h, u32 id)
+void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id)
 {
 	struct gch_ref r = {
 		.c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS),
@@ -329,20 +354,12 @@ void gch_scan_span(struct gch_heap *h, u32 id)
 		.id = id,
 	};
 	struct marker m;
-	u32 before;
 
-	gch_marker_init(&m, h);
+	gch_marker_init(&m, h, w);
 	gch_scan_init(&m, &r);
-	before = scanned_cells(&m.scan);
 	if (m.scan.quick && gch_heap_is_large(h))
 		fetch_cells(&m);
-	r.s->qnext = GCH_QBUSY;
-	if (m.scan.c->layout == GCHEAP_TYPED)
-		while (scan_precise(&m))
-			;
-	else
-		while (scan_conservative(&m))
-			;
-	r.s->qnext = 0;
-	gch_mark_count(h, r.d, scanned_cells(&m.scan) - before);
+	do
+		scan_all(&m);
+	while (gch_queue_done(&m, r.s, cells_left));
 }

@@ -393,7 +393,8 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 1, v->meta_bytes);
 	if (h->n.resident_pages != v->resident)
 		return wrong(v, 10, 2, v->resident);
-	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->ahead.n))
+	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->shared || h->nbusy ||
+			    h->worker->ahead.n))
 		return wrong(v, 9, h->qhead, h->qlen);
 	if (!marking(h) && h->weak.end)
 		return wrong(v, 9, h->weak.lo, h->weak.end);

@@ -25,6 +25,7 @@
 #include <asm/page.h>
 
 #include "../knobs.h"
+#include "../stress.h"
 
 /* For words shared with the program: pairs with its own acquire and release. */
 #define env_load_acquire(p)	smp_load_acquire(p)
@@ -37,6 +38,20 @@
 #define env_lock(l)		mutex_lock(l)
 #define env_unlock(l)		mutex_unlock(l)
 #define env_assert_held(l)	lockdep_assert_held(l)
+
+/* The mark queue's lock, while several workers share it; nothing is taken within. */
+#define env_spin_t		spinlock_t
+#define env_spin_init(l)	spin_lock_init(l)
+#define env_spin_lock(l)	spin_lock(l)
+#define env_spin_unlock(l)	spin_unlock(l)
+
+/* Full barriers, as all of the kernel's that return something. */
+#define env_cmpxchg32(p, old, new)	cmpxchg(p, old, new)
+#define env_test_and_set(map, bit)	test_and_set_bit(bit, (unsigned long *)(map))
+#define env_mb()		smp_mb()
+
+/* Where another worker may get ahead. */
+#define env_stress()		gch_stress_brief()
 
 /* Failure is for the caller to deal with, never for the OOM killer. */
 #define ENV_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)

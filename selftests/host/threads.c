@@ -4,9 +4,10 @@
 /*
  * Real threads on the core, for TSan: each allocates by cursor without the lock,
  * reading live bits and writing its cursor and ring while a collector commits,
- * clears, sweeps and drains. The world is stopped by a read-write lock. Each
- * thread has lists of its own and checks that they are whole. SECONDS to go on; SEED
- * (0) of what they do, though not of when.
+ * clears, sweeps and drains. The world is stopped by a read-write lock, and in every
+ * other cycle several mark. Each thread has lists of its own, whose cells refer to other
+ * threads' as well, and checks that they are whole. SECONDS to go on; SEED (0) of what
+ * they do, though not of when.
  */
 #include "../core/sim.h"
 
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define NTHREADS	4
+#define NHELPERS	3
 #define NLISTS		8
 #define CELL		64
 
@@ -30,10 +32,14 @@ struct worker {
 	u32 number, n, span[GCHEAP_BATCH];
 	u64 roots[NLISTS];	/* read by the collector, world stopped */
 	u32 length[NLISTS];
+	u64 last;
 	u64 allocs;
 };
 
 static struct worker workers[NTHREADS];
+static pthread_t helpers[NHELPERS];
+static pthread_barrier_t together;	/* helpers and collector: begins and ends */
+static bool marked;
 
 /*
  * The program's loads and stores of shared words, as the library's. The address of
@@ -146,6 +152,10 @@ static void step(struct worker *w)
 			return;
 		*word(a + 8) = w->number;
 		*word(a + 16) = w->length[i]++;
+		/* Read by nobody but the markers: it may be gone. */
+		if (!gct_rand(&w->r, 4000))
+			*word(a + 24) = READ_ONCE(workers[gct_rand(&w->r, NTHREADS)].last);
+		WRITE_ONCE(w->last, a);
 		*word(a) = w->roots[i];
 		w->roots[i] = a;
 	}
@@ -165,6 +175,34 @@ static void *work(void *arg)
 	for (i = 0; i < NLISTS; i++)
 		check(w, i);
 	return NULL;
+}
+
+static void *help(void *arg)
+{
+	u32 number = (uintptr_t)arg;
+
+	for (;;) {
+		pthread_barrier_wait(&together);
+		if (READ_ONCE(stop))
+			return NULL;
+		while (!READ_ONCE(marked))
+			if (!gch_mark_help(&s->h, number, 1 + number))
+				sched_yield();
+		pthread_barrier_wait(&together);
+	}
+}
+
+static void mark_together(void)
+{
+	gch_queue_share(&s->h);
+	WRITE_ONCE(marked, false);
+	pthread_barrier_wait(&together);
+	do
+		gch_mark_drain(&s->h, 2);
+	while (!gch_queue_over(&s->h) || s->h.worker->ahead.n);
+	WRITE_ONCE(marked, true);
+	pthread_barrier_wait(&together);
+	gch_queue_unshare(&s->h);
 }
 
 /* Drop the lock for a moment, as the collector does in long work. */
@@ -192,8 +230,10 @@ static void collect(void)
 	gch_cycle_mark(&s->h);
 	for (i = 0; i < NTHREADS; i++)
 		gch_mark_precise(&s->h, workers[i].roots, NLISTS);
+	if (cycles % 2)
+		mark_together();
 	while (gch_mark_some(&s->h, 10))
-		;
+		CHECK(!(cycles % 2));
 	if (cycles % 8 == 5) {
 		gch_cycle_abandon(&s->h);
 		env_unlock(&s->h.lock);
@@ -232,18 +272,25 @@ int main(void)
 		gct_seed(&workers[i].r, seed + i);
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 	}
+	pthread_barrier_init(&together, NULL, NHELPERS + 1);
+	env_stressed = true;
+	for (i = 0; i < NHELPERS; i++)
+		pthread_create(&helpers[i], NULL, help, (void *)(uintptr_t)(i + 1));
 	for (; time(NULL) < end; cycles++)
 		collect();
 	WRITE_ONCE(stop, true);
+	pthread_barrier_wait(&together);
+	for (i = 0; i < NHELPERS; i++)
+		pthread_join(helpers[i], NULL);
 	for (i = 0; i < NTHREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
 		allocs += workers[i].allocs;
 	}
 	env_lock(&s->h.lock);
-	printf("# %llu cycles, %llu objects, %llu freed, %llu freed early, %llu bad\n",
+	printf("# %llu cycles, %llu objects, %llu freed, %llu freed early, %llu bad, %llu bytes marked by helpers\n",
 	       cycles, allocs, s->h.n.freed_objects, s->h.n.freed_early,
-	       s->h.n.bad_frees);
-	CHECK(cycles && s->h.n.freed_objects && s->h.n.freed_early);
+	       s->h.n.bad_frees, s->h.n.helped_bytes);
+	CHECK(cycles && s->h.n.freed_objects && s->h.n.freed_early && s->h.n.helped_bytes);
 	CHECK_EQ(s->h.n.bad_frees, 0);
 	for (i = 0; i < NTHREADS; i++)
 		gch_thread_detach(&s->h, i);

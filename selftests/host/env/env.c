@@ -17,6 +17,7 @@
 
 u64 env_allocs;
 bool env_pressed;
+bool env_stressed;
 long env_fail_at;
 char *env_arena;
 

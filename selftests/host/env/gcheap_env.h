@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <linux/types.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,6 +72,39 @@ static inline void env_unlock(env_lock_t *l)
 		if (!__atomic_load_n(&(l)->held, __ATOMIC_RELAXED) ||	\
 		    !pthread_equal((l)->holder, pthread_self()))	\
 			env_bug("lock not held");			\
+	} while (0)
+
+typedef pthread_mutex_t env_spin_t;
+
+#define env_spin_init(l)	pthread_mutex_init(l, NULL)
+#define env_spin_lock(l)	pthread_mutex_lock(l)
+#define env_spin_unlock(l)	pthread_mutex_unlock(l)
+
+/* As the kernel's: the old value, and a full barrier. */
+static inline u32 env_cmpxchg32(u32 *p, u32 old, u32 new)
+{
+	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return old;
+}
+
+static inline bool env_test_and_set(u64 *map, u32 bit)
+{
+	u64 mask = 1ull << (bit % 64);
+
+	return __atomic_fetch_or(&map[bit / 64], mask, __ATOMIC_SEQ_CST) & mask;
+}
+
+/* An exchange and no fence, which TSan does not know. */
+#define env_mb() do {							\
+		static u32 env_word;					\
+		__atomic_fetch_add(&env_word, 1, __ATOMIC_SEQ_CST);	\
+	} while (0)
+
+extern bool env_stressed;	/* threads get ahead of each other where they can */
+
+#define env_stress() do {						\
+		if (env_stressed)					\
+			sched_yield();					\
 	} while (0)
 
 #define env_prefetch(p)	__builtin_prefetch(p)
