@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The collector: a kernel thread of the heap that runs cycles when asked.
+ * The collector: what runs a heap's cycles when asked, by a worker of the pool (crew.c).
  *
  * A cycle (stop-the-world marking):
  *   CLEAR   the last sweep is finished (R2), marks are cleared; program runs
@@ -15,10 +15,10 @@
  * in time, ends; what it missed is brought in with the program running, and it
  * is tried again.
  */
-#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include "gcheap.h"
 #include "trace.h"
@@ -27,7 +27,8 @@
 #define ATTEMPTS	20
 #define ATTEMPTS_MAX	1000	/* with those that could not have got far enough */
 #define SWEEP_BATCH	64	/* spans swept with the lock held */
-#define MARK_BATCH	256	/* spans scanned before a look at who is left */
+#define MARK_NS		(2 * NSEC_PER_MSEC)	/* marking before a look at who is left */
+#define MARK_BATCH	256	/* spans and pages likewise */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
 #define RELEASE_BATCH	64	/* slots given back so */
 
@@ -108,12 +109,18 @@ int gch_roots_mark(struct gch *g)
 static int mark_all(struct gch *g)
 {
 	int err = gch_roots_mark(g);
+	bool more;
 
 	if (err)
 		return err;
-	while (gch_mark_some(&g->core, MARK_BATCH))
+	do {
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
+		env_lock(&g->core.lock);
+		more = gch_crew_mark(g, ktime_get_ns() + MARK_NS, true) ||
+			gch_mark_some(&g->core, MARK_BATCH);
+		env_unlock(&g->core.lock);
+	} while (more);
 	return 0;
 }
 
@@ -206,10 +213,12 @@ static int attempt(struct gch *g, bool first, bool full)
 		/* Marks of an attempt that fails are not complete. */
 		g->sticky = false;
 		clear_marks(g, young);
+		gch_crew_engage(g);
 		if (concurrent)
 			err = gch_trace(g, young, &bad);
 		else
 			err = pause_and_mark(g);
+		gch_crew_dismiss(g);
 	}
 	gch_mm_leave(&g->world);
 	if (bad.error)
@@ -299,27 +308,29 @@ static int cycle(struct gch *g, bool full)
 	return 0;
 }
 
-/* Begin the next attempt asked for, or false: the heap goes. */
+/* Begin the next attempt asked for, or false: there is none, or the heap goes. */
 static bool next_request(struct gch *g, bool *full)
 {
 	struct gch_requests *q = &g->req;
+	bool asked;
 
-	wait_event_idle(q->wait, READ_ONCE(q->asked) != q->begun ||
-			READ_ONCE(g->dead));
 	spin_lock(&q->wait.lock);
+	asked = q->asked != q->begun;
 	q->begun = q->asked;
 	*full = q->full;
 	q->full = false;
 	spin_unlock(&q->wait.lock);
-	return !READ_ONCE(g->dead);
+	return asked && !READ_ONCE(g->dead);
 }
 
-static int collector(void *arg)
+static void collect(struct work_struct *work)
 {
-	struct gch *g = arg;
+	struct gch *g = container_of(work, struct gch, collector);
 	bool full;
 	int err;
 
+	set_worker_desc("gcheap/%d", g->tgid);
+	gch_clock_start(g);
 	while (next_request(g, &full)) {
 		err = cycle(g, full);
 		spin_lock(&g->req.wait.lock);
@@ -330,32 +341,28 @@ static int collector(void *arg)
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
 	}
-	gch_pages_drop(g);	/* others may keep the descriptor for long */
+	gch_clock_stop(g);
+	if (READ_ONCE(g->dead))
+		gch_pages_drop(g);	/* others may keep the descriptor for long */
 	gch_put(g);
-	module_put_and_kthread_exit(0);
-	return 0;
 }
 
 /**
- * gch_collector_start() - start the heap's collector
+ * gch_collector_wake() - there is something to collect for, or the heap is dead
  *
- * It ends by itself when the heap is dead; it holds references to heap and
- * module. Return: 0 or -errno.
+ * From any context that may take references; the collector holds one to the heap.
  */
-int gch_collector_start(struct gch *g)
+void gch_collector_wake(struct gch *g)
 {
-	struct task_struct *t;
-
-	__module_get(THIS_MODULE);
 	gch_get(g);
-	t = kthread_run(collector, g, "gcheap/%d", current->tgid);
-	if (IS_ERR(t)) {
-		gch_put(g);
-		module_put(THIS_MODULE);
-		return PTR_ERR(t);
-	}
-	g->collector = t;
-	return 0;
+	if (!gch_pool_run(&g->collector))
+		gch_put(g);	/* one is about to look */
+}
+
+void gch_collector_init(struct gch *g)
+{
+	INIT_WORK(&g->collector, collect);
+	g->tgid = current->tgid;
 }
 
 /*
@@ -377,7 +384,7 @@ static u64 request(struct gch *g, bool explicit, bool full)
 	}
 	spin_unlock(&q->wait.lock);
 	if (n)
-		wake_up_all(&q->wait);
+		gch_collector_wake(g);
 	return n;
 }
 

@@ -81,6 +81,8 @@ void gch_kill(struct gch *g)
 	wake_up_all(&g->callback.asked);
 	wake_up_all(&g->callback.answered);
 	wake_up_all(&g->events.wait);
+	if (smp_load_acquire(&g->ready))	/* pairs with do_setup() */
+		gch_collector_wake(g);	/* to give its pages back */
 }
 
 /**
@@ -146,6 +148,8 @@ static int gch_open(struct inode *inode, struct file *file)
 	gch_callback_init(&g->callback);
 	xa_init(&g->tcb);
 	gch_events_init(&g->events);
+	gch_collector_init(g);
+	gch_crew_init(g);
 	env_lock_init(&g->core.lock);
 	err = gch_world_init(&g->world, &world_ops, THIS_MODULE);
 	if (err)

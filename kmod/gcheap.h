@@ -24,6 +24,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "core/heap.h"
@@ -37,7 +38,6 @@ struct inode;
 struct poll_table_struct;
 struct page;
 struct seq_file;
-struct task_struct;
 struct vm_area_struct;
 
 #define GCH_NEVENTS	256
@@ -123,6 +123,42 @@ struct gch_pace {
 	u64 relief, settled, ran, assisted;
 };
 
+struct gch;
+
+/** struct gch_helper - a worker of the pool beside the collector; @number: from 1 */
+struct gch_helper {
+	struct work_struct work;
+	struct gch *g;
+	u32 number;
+};
+
+/**
+ * struct gch_crew - those that mark a heap with its collector (crew.c)
+ * @n: engaged for this cycle; @running, @stopped: of these, so many may mark while the
+ *	program runs, or is stopped
+ * @open: those up to this number may mark now; @inside: how many do
+ * @over: the marking is
+ * @wait: helpers; @ns: the processor time that they took
+ */
+struct gch_crew {
+	struct gch_helper helper[GCH_WORKERS - 1];
+	u32 n, running, stopped;
+	u32 open;
+	bool over;
+	atomic_t inside;
+	wait_queue_head_t wait;
+	atomic64_t ns;
+};
+
+/**
+ * struct gch_clock - the processor time of the heap's collector
+ * @from: the worker's time when it began, less what had been taken before; @ns: taken
+ */
+struct gch_clock {
+	u64 from;
+	u64 ns;
+};
+
 /**
  * struct gch - a heap
  * @core: the collector's structure; @core.lock protects what follows as well,
@@ -138,6 +174,7 @@ struct gch_pace {
  *	found @check_lost objects that would have been lost
  * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
  *	them, so that the next may be; @cycles_young: how many were
+ * @workers: that mark together, 0: as there are processors
  * @trigger: bytes that may be handed out from one marking to the end of the next
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
@@ -167,7 +204,8 @@ struct gch {
 	u8 young;
 	bool sticky;
 	u64 cycles_young;
-	u64 collector_ns;
+	struct gch_clock clock;
+	u32 workers;
 	u64 checks, check_lost;
 	u64 stop_hist[32], pause_hist[32];
 	u64 trigger;
@@ -182,7 +220,9 @@ struct gch {
 	struct gch_callback callback;
 	struct gch_requests req;
 	struct gch_events events;
-	struct task_struct *collector;
+	struct gch_crew crew;
+	struct work_struct collector;
+	pid_t tgid;		/* of who opened it: its name in traces */
 	struct inode *inode;
 	struct vfsmount *mount;
 };
@@ -206,6 +246,9 @@ void gch_callback_end(struct gch *g, u32 thread, bool lost);
 int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 
 /* pacer.c */
+void gch_clock_start(struct gch *g);
+void gch_clock_stop(struct gch *g);
+u64 gch_clock_ns(const struct gch *g);
 void gch_pace_plan(struct gch *g);
 bool gch_pace_due(struct gch *g);
 bool gch_pace_young(const struct gch *g);
@@ -220,11 +263,21 @@ int gch_await_marked(struct gch *g);
 bool gch_mark_until(struct gch *g, u64 deadline);
 int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad);
 
+/* crew.c */
+int gch_pool_module_init(void);
+void gch_pool_module_exit(void);
+bool gch_pool_run(struct work_struct *work);
+void gch_crew_init(struct gch *g);
+void gch_crew_engage(struct gch *g);
+void gch_crew_dismiss(struct gch *g);
+bool gch_crew_mark(struct gch *g, u64 deadline, bool stopped);
+
 /* collector.c */
 int gch_roots_mark(struct gch *g);
 int gch_roots_show(struct gch *g);
 void gch_cycle_verify(struct gch *g);
-int gch_collector_start(struct gch *g);
+void gch_collector_init(struct gch *g);
+void gch_collector_wake(struct gch *g);
 int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle);
 int gch_collect_for_room(struct gch *g);
 void gch_collect_if_due(struct gch *g);

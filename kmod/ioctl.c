@@ -145,14 +145,10 @@ static int do_setup(struct gch *g, union gch_arg *arg)
 	a->tcb_size = (u64)a->max_threads * GCHEAP_TCB_SIZE;
 	g->meta_size = a->meta_size;
 	g->tcb_size = a->tcb_size;
-	err = gch_collector_start(g);
-	if (err)
-		goto err_heap;
+	err = 0;
 	smp_store_release(&g->ready, true);	/* pairs with ioctl, mmap, fdinfo */
 	goto out;
 
-err_heap:
-	gch_heap_destroy(h);
 err_status:
 	env_page_free(g->status);
 	g->status = NULL;
@@ -678,6 +674,11 @@ static int param_set(struct gch *g, u32 param, u64 value)
 	case GCHEAP_PARAM_SOFT_LIMIT:
 		p->soft_limit = value;
 		break;
+	case GCHEAP_PARAM_WORKERS:
+		if (value > GCHEAP_WORKERS_MAX)
+			return -EINVAL;
+		g->workers = value;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
@@ -728,6 +729,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_SOFT_LIMIT:
 		a->value = p->soft_limit;
+		break;
+	case GCHEAP_PARAM_WORKERS:
+		a->value = g->workers;
 		break;
 	case GCHEAP_PARAM_YOUNG:
 		a->value = g->young;

@@ -25,9 +25,12 @@ static int __init gch_init(void)
 	err = gch_roots_module_init();
 	if (err)
 		return err;
-	err = gch_stop_module_init();
+	err = gch_pool_module_init();
 	if (err)
 		return err;
+	err = gch_stop_module_init();
+	if (err)
+		goto err_pool;
 	err = misc_register(&gch_device);
 	if (err)
 		goto err_stop;
@@ -35,12 +38,15 @@ static int __init gch_init(void)
 
 err_stop:
 	gch_stop_module_exit();
+err_pool:
+	gch_pool_module_exit();
 	return err;
 }
 
 static void __exit gch_exit(void)
 {
 	misc_deregister(&gch_device);
+	gch_pool_module_exit();
 	gch_stop_module_exit();
 }
 

@@ -109,6 +109,24 @@ void gch_pace_end(struct gch *g)
 	p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
 }
 
+/** gch_clock_start() - a worker of the pool begins to collect for the heap */
+void gch_clock_start(struct gch *g)
+{
+	g->clock.from = current->se.sum_exec_runtime - g->clock.ns;
+}
+
+/** gch_clock_stop() - its time up to now counts; from the same worker */
+void gch_clock_stop(struct gch *g)
+{
+	WRITE_ONCE(g->clock.ns, current->se.sum_exec_runtime - g->clock.from);
+}
+
+/** gch_clock_ns() - time taken by the collector and its crew */
+u64 gch_clock_ns(const struct gch *g)
+{
+	return READ_ONCE(g->clock.ns) + atomic64_read(&g->crew.ns);
+}
+
 /*
  * The collector's and the assists' share of the time that the program's threads and the
  * collector could have run, over a while: a thread's time goes by ticks.
@@ -117,13 +135,15 @@ static void limit_time(struct gch *g)
 {
 	struct gch_pace *p = &g->pace;
 	u64 now = ktime_get_ns(), cpus = min_t(u64, num_online_cpus(), g->threads_stopped + 1);
+	u64 ran;
 
-	g->collector_ns = current->se.sum_exec_runtime;
+	gch_clock_stop(g);
+	ran = gch_clock_ns(g);
 	if (now - p->settled < WHILE_NS)
 		return;
-	p->relief = gch_plan_relief(p->relief, g->collector_ns - p->ran + p->assisted,
+	p->relief = gch_plan_relief(p->relief, ran - p->ran + p->assisted,
 				    cpus * (now - p->settled));
-	p->ran = g->collector_ns;
+	p->ran = ran;
 	p->settled = now;
 	p->assisted = 0;
 }

@@ -63,7 +63,8 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->checks = g->checks;
 	s->check_lost = g->check_lost;
 	s->offheap_bytes = n->offheap_bytes;
-	s->collector_ns = g->collector_ns;
+	s->collector_ns = gch_clock_ns(g);
+	s->helped_bytes = n->helped_bytes;
 	s->relief_bytes = g->pace.relief;
 }
 

@@ -9,21 +9,21 @@
 
 #include "gcheap.h"
 
-/* A heap is told apart by its collector's pid. */
+/* A heap is told apart by the process that opened it. */
 DECLARE_EVENT_CLASS(gcheap_heap,
 	TP_PROTO(struct gch *g),
 	TP_ARGS(g),
 	TP_STRUCT__entry(
-		__field(pid_t, collector)
+		__field(pid_t, tgid)
 		__field(u64, cycle)
 		__field(u64, heap)
 	),
 	TP_fast_assign(
-		__entry->collector = g->collector ? g->collector->pid : 0;
+		__entry->tgid = g->tgid;
 		__entry->cycle = g->cycles;
 		__entry->heap = g->core.n.heap_bytes;
 	),
-	TP_printk("collector=%d cycle=%llu heap=%llu", __entry->collector,
+	TP_printk("tgid=%d cycle=%llu heap=%llu", __entry->tgid,
 		  __entry->cycle, __entry->heap)
 );
 
@@ -36,21 +36,21 @@ DECLARE_EVENT_CLASS(gcheap_end,
 	TP_PROTO(struct gch *g, int err),
 	TP_ARGS(g, err),
 	TP_STRUCT__entry(
-		__field(pid_t, collector)
+		__field(pid_t, tgid)
 		__field(int, err)
 		__field(u64, cycle)
 		__field(u64, marked)
 		__field(u64, pause)
 	),
 	TP_fast_assign(
-		__entry->collector = g->collector ? g->collector->pid : 0;
+		__entry->tgid = g->tgid;
 		__entry->err = err;
 		__entry->cycle = g->cycles;
 		__entry->marked = g->core.n.marked_bytes;
 		__entry->pause = g->pause_last;
 	),
-	TP_printk("collector=%d err=%d cycle=%llu marked=%llu pause_ns=%llu",
-		  __entry->collector, __entry->err, __entry->cycle,
+	TP_printk("tgid=%d err=%d cycle=%llu marked=%llu pause_ns=%llu",
+		  __entry->tgid, __entry->err, __entry->cycle,
 		  __entry->marked, __entry->pause)
 );
 

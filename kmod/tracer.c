@@ -53,7 +53,7 @@ static int drain(struct gch *g)
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
 		env_lock(&g->core.lock);
-		more = gch_mark_until(g, ktime_get_ns() + SLICE_NS);
+		more = gch_crew_mark(g, ktime_get_ns() + SLICE_NS, false);
 		gch_unlock(g);
 		gch_stress_point();
 		cond_resched();
@@ -146,7 +146,7 @@ static int finish_marking(struct gch *g, u64 budget)
 	env_lock(&g->core.lock);
 	gch_track_logged(g);
 	do {
-		more = gch_stress_abort() || gch_mark_until(g, deadline) ||
+		more = gch_stress_abort() || gch_crew_mark(g, deadline, true) ||
 			gch_weak_settle(&g->core, STEP, true);
 	} while (more && ktime_get_ns() < deadline);
 	env_unlock(&g->core.lock);

@@ -413,6 +413,7 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_YOUNG] = GCHEAP_PARAM_YOUNG,
 		[GCHEAP_TUNE_CHECK] = GCHEAP_PARAM_CHECK,
 		[GCHEAP_TUNE_SOFT_LIMIT] = GCHEAP_PARAM_SOFT_LIMIT,
+		[GCHEAP_TUNE_WORKERS] = GCHEAP_PARAM_WORKERS,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

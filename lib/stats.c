@@ -82,6 +82,7 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(check_lost);
 	GCH_COPY(offheap_bytes);
 	GCH_COPY(collector_ns);
+	GCH_COPY(helped_bytes);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

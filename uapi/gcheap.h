@@ -241,8 +241,9 @@ struct gcheap_status {
 	__u64 checks;			/* cycles checked (GCHEAP_PARAM_CHECK) */
 	__u64 check_lost;		/* objects that would have been lost: a bug */
 	__u64 offheap_bytes;		/* told of by GCHEAP_IOC_OFFHEAP */
-	__u64 collector_ns;		/* processor time of the collector */
+	__u64 collector_ns;		/* processor time of the collector and its helpers */
 	__u64 relief_bytes;		/* the soft limit gives way to, for its sake */
+	__u64 helped_bytes;		/* marked by helpers beside the collector */
 };
 
 enum {
@@ -542,9 +543,12 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_SOFT_LIMIT	= 9,	/* bytes, 0: none: what is reached and off-heap bytes
 					 * should stay below, by collecting more often, though
 					 * not for more than half of the time */
+	GCHEAP_PARAM_WORKERS	= 10,	/* that mark together, 1 to GCHEAP_WORKERS_MAX; 0: a
+					 * quarter of the processors, all while stopped */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)
+#define GCHEAP_WORKERS_MAX	8
 
 enum {				/* how writes are heard of while marking */
 	GCHEAP_TRACK_DEFAULT	= 0,	/* the best that the kernel has */

@@ -227,7 +227,7 @@ struct gch_ahead {
 	u32 n;
 };
 
-#define GCH_WORKERS	8
+#define GCH_WORKERS	GCHEAP_WORKERS_MAX
 
 /**
  * struct gch_worker - one of those that mark a heap together

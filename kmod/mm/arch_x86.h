@@ -87,10 +87,21 @@ static inline void gch_arch_init(void)
 	}
 }
 
-/* Let current, a kernel thread, read user memory whatever its protection key. */
-static inline void gch_arch_open_keys(void)
+/*
+ * Let current, a kernel thread, read user memory whatever its protection key. Return: what
+ * gch_arch_close_keys() needs to undo it, for those who use the thread next.
+ */
+static inline u32 gch_arch_open_keys(void)
 {
+	u32 keys = read_pkru();
+
 	write_pkru(0);
+	return keys;
+}
+
+static inline void gch_arch_close_keys(u32 keys)
+{
+	write_pkru(keys);
 }
 
 /*

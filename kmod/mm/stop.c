@@ -995,7 +995,7 @@ int gch_mm_enter(struct gch_world *w)
 	if (!mm || !mmget_not_zero(mm))
 		return -ENXIO;
 	kthread_use_mm(mm);
-	gch_arch_open_keys();
+	w->keys = gch_arch_open_keys();
 	return 0;
 }
 
@@ -1004,6 +1004,7 @@ void gch_mm_leave(struct gch_world *w)
 {
 	struct mm_struct *mm = gch_world_mm(w);
 
+	gch_arch_close_keys(w->keys);
 	kthread_unuse_mm(mm);
 	mmput_async(mm);
 }

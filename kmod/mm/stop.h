@@ -36,11 +36,13 @@ struct gch_world_ops {
  * @herd: the threads; what armed threads hold on to, so that it outlives the
  *	heap for as long as one of them sleeps with its work queued
  * @slots: attached threads by slot
+ * @keys: the collector's own protection keys, while it uses the program's memory
  */
 struct gch_world {
 	const struct gch_world_ops *ops;
 	struct gch_herd *herd;
 	struct xarray slots;
+	u32 keys;
 };
 
 /**

@@ -16,6 +16,7 @@ ulong gch_rules_off;
 #include "../core/mark.c"
 #include "../core/phase.c"
 #include "../core/plan.c"
+#include "../core/queue.c"
 #include "../core/rescan.c"
 #include "../core/reserve.c"
 #include "../core/run.c"

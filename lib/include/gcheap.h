@@ -150,6 +150,8 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_YOUNG,	/* 1: automatic collections may be young ones then */
 	GCHEAP_TUNE_CHECK,	/* 1: check that marking then, by marking again */
 	GCHEAP_TUNE_SOFT_LIMIT,	/* bytes to stay below if that costs not too much, 0: none */
+	GCHEAP_TUNE_WORKERS,	/* kernel workers that mark together, 1 to 8; 0: as there
+				 * are processors */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -411,7 +413,8 @@ struct gcheap_stats {
 	uint64_t check_lost;		/* objects that would have been lost: a bug */
 	uint64_t offheap_bytes;		/* told of by gcheap_offheap() now */
 	uint64_t collector_ns;		/* total, processor time */
-	uint64_t reserved[1];
+	uint64_t helped_bytes;		/* total, marked by others beside the collector */
+	uint64_t reserved[8];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
