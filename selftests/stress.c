@@ -71,7 +71,7 @@ static pthread_barrier_t barrier;
 static uint64_t stamp, epoch_goal;
 static volatile bool over;
 static volatile sig_atomic_t interrupted;
-static uint64_t objects_checked, counts_checked, marks_checked, young;
+static uint64_t objects_checked, counts_checked, marks_checked, young, helped;
 
 static uint64_t mix(uint64_t x)
 {
@@ -168,6 +168,16 @@ static struct object *walk(struct worker *w, int steps)
 	return o;
 }
 
+static struct object **key_of(struct object *o)
+{
+	return &o->ref[kinds[o->kind].refs];
+}
+
+static struct object *value_of(struct object *o)
+{
+	return o->ref[kinds[o->kind].refs + 1];
+}
+
 static void link_new(struct worker *w)
 {
 	static const uint8_t odds[16] = {
@@ -185,6 +195,9 @@ static void link_new(struct worker *w)
 			to = hold(w, 3, any_slot(w));
 			put(&o->ref[i], to);
 		}
+	/* A value without a key would be kept. */
+	if (kinds[kind].values && !*key_of(o))
+		put(key_of(o) + 1, NULL);
 	if (rnd(&w->seed) % 2) {
 		put(any_slot(w), o);
 	} else {
@@ -265,16 +278,6 @@ static void push(struct list *l, struct object *o)
 }
 
 static struct list todo, pairs;
-
-static struct object **key_of(struct object *o)
-{
-	return &o->ref[kinds[o->kind].refs];
-}
-
-static struct object *value_of(struct object *o)
-{
-	return o->ref[kinds[o->kind].refs + 1];
-}
 
 static void visit(struct object *o)
 {
@@ -461,6 +464,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	memset(raw_batches, 0, sizeof(raw_batches));
 	h = raw_open_with(s);
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
+	raw_param(&h, GCHEAP_PARAM_WORKERS, 1 + nr % 4);
 	if (concurrent) {
 		raw_param(&h, GCHEAP_PARAM_TRACK, 1 + nr / 2 % 3);
 		raw_param(&h, GCHEAP_PARAM_CHECK, 1);
@@ -491,6 +495,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	CHECK_EQ(st.check_lost, 0);
 	marks_checked += st.checks;
 	young += st.cycles_young;
+	helped += st.helped_bytes;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);
 	munmap((void *)h.status, GCHEAP_STATUS_SIZE);
@@ -556,7 +561,8 @@ int main(void)
 	}
 	printf("# %" PRIu64 " cycles, %" PRIu64 " heaps, %" PRIu64 " counts, %" PRIu64
 	       " markings checked, %" PRIu64 " young, %" PRIu64 " objects checked, %" PRIu64
-	       " s\n", cycles, next, counts_checked, marks_checked, young, objects_checked,
+	       " MiB marked by helpers, %" PRIu64 " s\n", cycles, next, counts_checked,
+	       marks_checked, young, objects_checked, helped >> 20,
 	       (now_ns() - begin) / 1000000000);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;

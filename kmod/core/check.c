@@ -67,7 +67,7 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 	h->n.marked_objects = 0;
 	h->n.marked_bytes = 0;
 	h->weak.seen = U64_MAX;
-	h->weak.keep = true;
+	h->weak.checking = true;
 	while (gch_mark_clear(h, &slot, U32_MAX / 2))
 		;
 	gch_mark_own_roots(h);
@@ -165,7 +165,7 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 	for (at = 0, id = 0; (d = next_span(h, &id)); id += d->nslots)
 		for (w = 0; w < gch_span_bits(d); w++)
 			gch_slot(h, id)->bits[w] |= c->aside[at++];
-	h->weak.keep = false;
+	h->weak.checking = false;
 	h->n.marked_objects = c->objects + c->lost;
 	h->n.marked_bytes = c->bytes;
 }

@@ -81,7 +81,6 @@ void gch_cycle_finish(struct gch_heap *h)
 			;
 		gch_weak_clear(h);
 	}
-	gch_weak_forget(h);
 }
 
 void gch_cycle_sweep(struct gch_heap *h)

@@ -205,13 +205,13 @@ struct gch_ops {
  * @at, @bits: word of these being looked at, and what is left of it; @left: words that follow
  * @down: from the last to the first
  * @seen: objects that were marked when the pass began
- * @keep: what is noted stays so: marks are put aside, which will be back
+ * @checking: marks are put aside, and will be back: what is noted stays so
  */
 struct gch_weak {
 	u32 lo, end;
 	u64 at, bits, left;
 	bool down;
-	bool keep;
+	bool checking;
 	u64 seen;
 };
 
@@ -664,11 +664,15 @@ static inline bool gch_resolve(const struct gch_heap *h, u64 addr,
 	return gch_ref_at(h, addr - h->base, r) && gch_ref_allocated(r);
 }
 
+static inline bool gch_ref_marked(const struct gch_ref *r)
+{
+	return READ_ONCE(r->s->bits[r->cell / 64]) & (1ull << (r->cell % 64));
+}
+
 /* Whether a resolved cell survives: marked, or black, which is not live yet. */
 static inline bool gch_ref_kept(const struct gch_ref *r)
 {
-	return r->s->bits[r->cell / 64] & (1ull << (r->cell % 64)) ||
-	       !gch_ref_live(r);
+	return gch_ref_marked(r) || !gch_ref_live(r);
 }
 
 static inline u64 gch_ref_addr(const struct gch_heap *h, const struct gch_ref *r)

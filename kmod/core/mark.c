@@ -309,7 +309,9 @@ void gch_mark_begin(struct gch_heap *h, bool young)
 	n->marked_bytes = young ? n->marked_bytes_last + n->black_bytes : 0;
 	n->black_objects = 0;
 	n->black_bytes = 0;
-	gch_weak_forget(h);
+	if (!young)
+		gch_weak_forget(h);
+	h->weak.seen = U64_MAX;
 	gch_mark_own_roots(h);
 }
 

@@ -102,7 +102,8 @@ static void window_cell(struct marker *m, const struct window *w, u64 off, u64 b
  * gch_window_cells() - visit the cells of the span being scanned that are in a window
  * @all: those included that are yet to be scanned
  *
- * R2: black cells, which a thread has handed out and not told of, as well as marked ones.
+ * R2: black cells, which a thread has handed out and not told of, as well as marked ones;
+ * not when marking is checked, which does not compare these.
  */
 void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_visit_t visit)
 {
@@ -111,7 +112,7 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1, i, reach = 0;
 
 	end = min_t(u32, end, m->own.d->ncells);
-	if (gch_span_owned(m->own.d) && m->h->black)
+	if (gch_span_owned(m->own.d) && m->h->black && !m->h->weak.checking)
 		reach = gch_thread_reach(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT);
 	for (i = first / 64; i < gch_bit_words(end); i++) {
 		cells = READ_ONCE(m->own.mark[i]);

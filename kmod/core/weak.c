@@ -19,11 +19,22 @@
 
 #define CHUNK_WORDS	(GCH_CHUNK_PAGES / 64)
 
-static bool is_white(struct gch_heap *h, u64 addr)
+enum referent {
+	NONE,		/* no object */
+	MARKED,
+	NEW,		/* kept in this cycle for being new, and to be looked at in the next */
+	WHITE,
+};
+
+static enum referent referent_of(struct gch_heap *h, u64 addr)
 {
 	struct gch_ref r;
 
-	return gch_resolve(h, addr, &r) && !gch_ref_kept(&r);
+	if (!gch_resolve(h, addr, &r))
+		return NONE;
+	if (!gch_ref_kept(&r))
+		return WHITE;
+	return gch_ref_marked(&r) ? MARKED : NEW;
 }
 
 static bool has_pairs(const struct gch_cache *c)
@@ -31,7 +42,7 @@ static bool has_pairs(const struct gch_cache *c)
 	return c->flags & GCHEAP_CACHE_EPHEMERON;
 }
 
-/* The word at an offset refers to what is not marked. */
+/* The word at an offset refers to what is not marked, or not yet. */
 static void note(struct gch_heap *h, u64 off)
 {
 	u32 i = (off >> GCH_PAGE_SHIFT) % GCH_CHUNK_PAGES, number = off >> GCHEAP_CHUNK_SHIFT;
@@ -63,7 +74,7 @@ void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
 		for (; bits; bits &= bits - 1) {
 			at = off + 8 * env_ctz64(bits);
 			if ((!w || gch_inside(w, at)) &&
-			    is_white(m->h, gch_span_word(m, at) & ~m->scan.tags))
+			    referent_of(m->h, gch_span_word(m, at) & ~m->scan.tags) >= NEW)
 				note(m->h, at);
 		}
 	}
@@ -73,10 +84,11 @@ void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
 void gch_pair_look(struct marker *m, u64 off)
 {
 	u64 key = off + 8 * (u64)m->scan.c->key;
+	enum referent is = referent_of(m->h, gch_span_word(m, key) & ~m->scan.tags);
 
-	if (is_white(m->h, gch_span_word(m, key) & ~m->scan.tags))
+	if (is >= NEW)
 		note(m->h, key);
-	else
+	if (is != WHITE)
 		gch_scan_map(m, &m->scan.c->elem, off);
 }
 
@@ -113,7 +125,11 @@ static bool clear_word(struct marker *m, u64 off)
 {
 	u64 *p = gch_heap_word(m->h, off);
 
-	if (!p || !is_white(m->h, READ_ONCE(*p) & ~m->scan.tags))
+	enum referent is = p ? referent_of(m->h, READ_ONCE(*p) & ~m->scan.tags) : NONE;
+
+	if (is == NEW)
+		note(m->h, off);
+	if (is != WHITE)
 		return false;
 	WRITE_ONCE(*p, 0);
 	m->h->n.weak_cleared++;
@@ -218,7 +234,7 @@ static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
 
 	if (!gch_window_open(h, page, &w, &m))
 		return;
-	if (h->weak.keep || (pairs && !has_pairs(m.scan.c)))
+	if (h->weak.checking || (pairs && !has_pairs(m.scan.c)))
 		note(h, w.lo);
 	if (!pairs || has_pairs(m.scan.c))
 		gch_window_cells(&m, &w, true, look_at_cell);
@@ -267,7 +283,8 @@ bool gch_mark_some(struct gch_heap *h, u32 n)
  * gch_weak_clear() - clear the weak words that refer to what was not reached
  *
  * World stopped, marking complete; no lock (I1). And the values of ephemerons whose keys
- * were not.
+ * were not. Pages with weak words to what is new stay noted: a young collection next may
+ * find that it has died.
  */
 void gch_weak_clear(struct gch_heap *h)
 {
@@ -282,7 +299,7 @@ void gch_weak_clear(struct gch_heap *h)
 	}
 }
 
-/** gch_weak_forget() - nothing is noted: marking begins, or is over */
+/** gch_weak_forget() - nothing is noted: marking begins with nothing marked */
 void gch_weak_forget(struct gch_heap *h)
 {
 	struct gch_chunk *c;
@@ -296,5 +313,4 @@ void gch_weak_forget(struct gch_heap *h)
 	}
 	h->weak.lo = U32_MAX;
 	h->weak.end = 0;
-	h->weak.seen = U64_MAX;
 }

@@ -82,7 +82,8 @@
 	X(weak_noted) \
 	X(weak_pairs) \
 	X(weak_pair_chains) \
-	X(weak_pairs_traced)
+	X(weak_pairs_traced) \
+	X(weak_young)
 
 #define GCT_SWEEP_CASES(X)	\
 	X(sweep_colour) \
