@@ -89,10 +89,12 @@ static __always_inline void gch_fetch(const void *page, u32 off)
 /**
  * struct window - a page whose cells are looked at
  * @lo, @hi: its bounds, by offset in the heap
+ * @down: from the last cell to the first
  * @words: its memory
  */
 struct window {
 	u64 lo, hi;
+	bool down;
 	const u64 *words;
 };
 

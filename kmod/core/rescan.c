@@ -109,19 +109,23 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 {
 	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE, cells;
 	u32 first = (w->lo - m->own.lo) * m->own.recip >> 32;
-	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1, i, reach = 0;
+	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1;
+	u32 n, i, bit, reach = 0;
 
 	end = min_t(u32, end, m->own.d->ncells);
 	if (gch_span_owned(m->own.d) && m->h->black && !m->h->weak.checking)
 		reach = gch_thread_reach(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT);
-	for (i = first / 64; i < gch_bit_words(end); i++) {
+	for (n = gch_bit_words(end) - first / 64; n; n--) {
+		i = w->down ? first / 64 + n - 1 : gch_bit_words(end) - n;
 		cells = READ_ONCE(m->own.mark[i]);
 		if (!all)
 			cells &= READ_ONCE(m->scan.scanned[i]);
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
-		for (cells &= gch_word_mask(i, first, end); cells; cells &= cells - 1)
-			visit(m, w, m->own.lo + (64 * i + env_ctz64(cells)) * bytes, bytes);
+		for (cells &= gch_word_mask(i, first, end); cells; cells &= ~(1ull << bit)) {
+			bit = w->down ? env_fls64(cells) - 1 : env_ctz64(cells);
+			visit(m, w, m->own.lo + (64 * i + bit) * bytes, bytes);
+		}
 	}
 }
 
@@ -138,6 +142,7 @@ bool gch_window_open(struct gch_heap *h, u64 page, struct window *w, struct mark
 
 	w->lo = page << GCH_PAGE_SHIFT;
 	w->hi = (page + 1) << GCH_PAGE_SHIFT;
+	w->down = false;
 	r.d = gch_span_at(h, page / GCH_SLOT_PAGES, &r.id);
 	if (!r.d || r.d->flags & GCHEAP_SPANF_NOSCAN)
 		return false;

@@ -95,12 +95,14 @@ void gch_pair_look(struct marker *m, u64 off)
 static void look_at_cell(struct marker *m, const struct window *w, u64 off, u64 bytes)
 {
 	const struct gch_cache *c = m->scan.c;
-	u64 at, end;
+	u64 first, end, step = 8 * (u64)c->elem.words, n, i, at;
 
 	gch_weak_look(m, &c->fixed, off, w);
-	if (!gch_window_elems(m, w, off, bytes, &at, &end))
+	if (!gch_window_elems(m, w, off, bytes, &first, &end))
 		return;
-	for (; at < end; at += 8 * (u64)c->elem.words) {
+	n = env_div64(end - first + step - 1, step);
+	for (i = 0; i < n; i++) {
+		at = first + step * (w->down ? n - 1 - i : i);
 		if (!has_pairs(c))
 			gch_weak_look(m, &c->elem, at, w);
 		else if (gch_inside(w, at + 8 * (u64)c->key))
@@ -234,6 +236,7 @@ static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
 
 	if (!gch_window_open(h, page, &w, &m))
 		return;
+	w.down = h->weak.down;
 	if (h->weak.checking || (pairs && !has_pairs(m.scan.c)))
 		note(h, w.lo);
 	if (!pairs || has_pairs(m.scan.c))

@@ -84,6 +84,7 @@ struct gch_herd {
  * @exempt: the callback thread (R10): neither stopped nor a root
  * @seen: last stop in which it was found on a CPU in a system call, its registers
  *	saved; then @tp is its thread pointer
+ * @switches: of it, when gch_thread_slept() was asked
  *
  * Herd lock, but for @task and @herd, which never change, and @slot, @lo, @hi,
  * which only the thread itself changes from GCH_NO_SLOT and back while it lives.
@@ -105,6 +106,7 @@ struct gch_thread {
 	bool awaited;
 	bool exempt;
 	u64 seen;
+	u64 switches;
 	unsigned long tp;
 	struct rcu_head rcu;
 };
@@ -142,5 +144,6 @@ struct gch_capture {
 	list_for_each_entry_rcu(t, &(h)->threads, link, true)
 
 void gch_thread_capture(struct gch_thread *t, struct gch_capture *c);
+bool gch_thread_slept(struct gch_thread *t);
 
 #endif

@@ -481,7 +481,9 @@ static void scan_thread(struct gch_scan *s, struct gch_thread *t)
 	if (c.how == GCH_GONE)
 		return;
 	scan_registers(s, &c);
-	scan_stack(s, &c);
+	/* R3 */
+	if (gch_rule(3) || !gch_thread_slept(t))
+		scan_stack(s, &c);
 	scan_tls(s, c.regs.tp);
 	scan_child(s, &c);
 }

@@ -636,6 +636,19 @@ void gch_world_start(struct gch_world *w)
 }
 
 /**
+ * gch_thread_slept() - whether a thread has not run since this was asked last
+ *
+ * World stopped. Says nothing of its stack, which others may have written to (R3).
+ */
+bool gch_thread_slept(struct gch_thread *t)
+{
+	u64 before = t->switches;
+
+	t->switches = task_peek(t->task->nvcsw) + task_peek(t->task->nivcsw);
+	return t->switches == before;
+}
+
+/**
  * gch_thread_capture() - read a thread's registers from outside
  * @t: thread of a stopped herd
  * @c: out; @c->image has room
