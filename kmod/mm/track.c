@@ -99,7 +99,7 @@ vm_fault_t gch_track_mkwrite(struct gch *g, struct vm_fault *vmf)
 	}
 	lock_page(vmf->page);
 	spin_lock(&t->lock);
-	t->faults++;
+	WRITE_ONCE(t->faults, t->faults + 1);
 	if (t->armed)
 		log_page(g, vmf->pgoff);
 	spin_unlock(&t->lock);
