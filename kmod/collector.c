@@ -274,6 +274,9 @@ static int cycle(struct gch *g, bool full)
 
 	trace_gcheap_cycle_begin(g);
 	gch_world_reap(&g->world);
+	env_lock(&g->core.lock);
+	g->pace.forced = !gch_pace_due(g);
+	env_unlock(&g->core.lock);
 	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;
@@ -341,7 +344,7 @@ static void collect(struct work_struct *work)
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
 	}
-	gch_clock_stop(g);
+	gch_clock_stop(g, gch_clock_now());
 	if (READ_ONCE(g->dead))
 		gch_pages_drop(g);	/* others may keep the descriptor for long */
 	gch_put(g);

@@ -95,7 +95,7 @@ static void help(struct work_struct *work)
 	struct gch_helper *me = container_of(work, struct gch_helper, work);
 	struct gch *g = me->g;
 	struct gch_crew *c = &g->crew;
-	u64 t0 = current->se.sum_exec_runtime;
+	u64 t0 = gch_clock_now();
 
 	while (!READ_ONCE(c->over)) {
 		wait_event_idle(c->wait, READ_ONCE(c->over) ||
@@ -103,7 +103,7 @@ static void help(struct work_struct *work)
 		help_slice(g, me->number);
 		cond_resched();
 	}
-	atomic64_add(current->se.sum_exec_runtime - t0, &c->ns);
+	atomic64_add(gch_clock_now() - t0, &c->ns);
 }
 
 static u32 crew_size(u32 asked, u32 otherwise)

@@ -108,6 +108,8 @@ struct gch_callback {
  * @live, @rescanned: when the last cycle was over; @since: bytes handed out from there to
  *	the end of the next marking
  * @full_freed, @full_work: of the last full one
+ * @page_ns: that a page scanned again in a pause takes, lately
+ * @forced: the cycle was asked for before it was due
  * @relief: bytes, see gch_plan_relief(); @settled: when that was last looked at, in
  *	ns; @ran: the collector's time until then; @assisted: assists' since
  */
@@ -120,6 +122,8 @@ struct gch_pace {
 	u32 youngs, skip, failures;
 	u64 live, rescanned, since;
 	u64 full_freed, full_work;
+	u64 page_ns;
+	bool forced;
 	u64 relief, settled, ran, assisted;
 };
 
@@ -247,7 +251,8 @@ int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 
 /* pacer.c */
 void gch_clock_start(struct gch *g);
-void gch_clock_stop(struct gch *g);
+void gch_clock_stop(struct gch *g, u64 now);
+u64 gch_clock_now(void);
 u64 gch_clock_ns(const struct gch *g);
 void gch_pace_plan(struct gch *g);
 bool gch_pace_due(struct gch *g);

@@ -109,16 +109,27 @@ void gch_pace_end(struct gch *g)
 	p->young_work = p->youngs > 1 ? (p->young_work + done) / 2 : done;
 }
 
+/**
+ * gch_clock_now() - processor time of the calling worker, exactly
+ *
+ * Without locks. It is brought up to date by the scheduler alone, else a tick late.
+ */
+u64 gch_clock_now(void)
+{
+	schedule();
+	return current->se.sum_exec_runtime;
+}
+
 /** gch_clock_start() - a worker of the pool begins to collect for the heap */
 void gch_clock_start(struct gch *g)
 {
-	g->clock.from = current->se.sum_exec_runtime - g->clock.ns;
+	g->clock.from = gch_clock_now() - g->clock.ns;
 }
 
-/** gch_clock_stop() - its time up to now counts; from the same worker */
-void gch_clock_stop(struct gch *g)
+/** gch_clock_stop() - its time up to @now counts */
+void gch_clock_stop(struct gch *g, u64 now)
 {
-	WRITE_ONCE(g->clock.ns, current->se.sum_exec_runtime - g->clock.from);
+	WRITE_ONCE(g->clock.ns, now - g->clock.from);
 }
 
 /** gch_clock_ns() - time taken by the collector and its crew */
@@ -137,12 +148,14 @@ static void limit_time(struct gch *g)
 	u64 now = ktime_get_ns(), cpus = min_t(u64, num_online_cpus(), g->threads_stopped + 1);
 	u64 ran;
 
-	gch_clock_stop(g);
+	gch_clock_stop(g, current->se.sum_exec_runtime);
 	ran = gch_clock_ns(g);
 	if (now - p->settled < WHILE_NS)
 		return;
-	p->relief = gch_plan_relief(p->relief, ran - p->ran + p->assisted,
-				    cpus * (now - p->settled));
+	/* Time that the program has asked for is not taken from it. */
+	if (!p->forced)
+		p->relief = gch_plan_relief(p->relief, ran - p->ran + p->assisted,
+					    cpus * (now - p->settled));
 	p->ran = ran;
 	p->settled = now;
 	p->assisted = 0;
@@ -166,7 +179,10 @@ void gch_pace_settle(struct gch *g)
 	p->live = n->live_bytes_last;
 	p->rescanned = n->pages_rescanned;
 	if (!p->youngs) {
-		p->full = found(g);
+		/* Of what was handed out while marking not all will be reached again: counted
+		 * in full, cycles in a row would allow each other more and more.
+		 */
+		p->full = found(g) - g->black_bytes / 2;
 		p->full_freed = freed;
 		p->full_work = work;
 		p->skip -= p->skip > 0;

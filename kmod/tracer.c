@@ -31,6 +31,8 @@
 #define PAUSES		40	/* then the attempt has failed */
 #define ROUNDS		4	/* between pauses */
 #define FEW_PAGES	64
+#define CAP_MIN		8	/* pages */
+#define PAGE_NS		2000	/* no page is taken to cost less */
 
 /** gch_mark_until() - mark for a while; core.lock held. Return: whether there is more. */
 bool gch_mark_until(struct gch *g, u64 deadline)
@@ -129,26 +131,37 @@ static int catch_up(struct gch *g, u32 cap)
 	return READ_ONCE(g->track.n) > cap ? round_again(g) : 0;
 }
 
-/* Pages that a pause can scan in half of its budget, of 2 us each. */
-static u32 log_cap(u64 budget)
+/* Pages that a pause can scan in half of its budget, as the last ones did. */
+static u32 log_cap(const struct gch *g, u64 budget)
 {
-	return clamp_t(u64, div_u64(budget, 4000), 32, GCH_LOG / 2);
+	return clamp_t(u64, div64_u64(budget, 2 * g->pace.page_ns), CAP_MIN, GCH_LOG / 2);
+}
+
+/* It took so long to scan pages and what they led to. */
+static void learn_cost(struct gch *g, u64 pages, u64 ns)
+{
+	u64 *cost = &g->pace.page_ns;
+
+	if (pages >= CAP_MIN / 2)
+		*cost = max_t(u64, (3 * *cost + div64_u64(ns, pages)) / 4, PAGE_NS);
 }
 
 /* World stopped, roots marked from. -EAGAIN: it would take too long. */
 static int finish_marking(struct gch *g, u64 budget)
 {
-	u64 deadline = ktime_get_ns() + budget;
+	u64 t0 = ktime_get_ns(), deadline = t0 + budget, pages;
 	bool more;
 
 	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
+	pages = g->core.n.pages_rescanned;
 	gch_track_logged(g);
 	do {
 		more = gch_stress_abort() || gch_crew_mark(g, deadline, true) ||
 			gch_weak_settle(&g->core, STEP, true);
 	} while (more && ktime_get_ns() < deadline);
+	learn_cost(g, g->core.n.pages_rescanned - pages, ktime_get_ns() - t0);
 	env_unlock(&g->core.lock);
 	return more || gch_stress_abort() ? -EAGAIN : 0;
 }
@@ -272,7 +285,7 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
 			break;
-		err = catch_up(g, log_cap(budget));
+		err = catch_up(g, log_cap(g, budget));
 		if (err)
 			break;
 		check_prepare(g, &check);
@@ -295,6 +308,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 {
 	int err;
 
+	g->pace.page_ns = max_t(u64, g->pace.page_ns, PAGE_NS);
 	/* R2: before the first root is read. */
 	gch_track_begin(g, young);
 	gch_stress_point();

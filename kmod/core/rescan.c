@@ -98,9 +98,26 @@ static void window_cell(struct marker *m, const struct window *w, u64 off, u64 b
 		mark_words(m, w->words + lo / 8, w->words + hi / 8);
 }
 
+/* The cells of a word of bits, by offset of its first. */
+static void visit_cells(struct marker *m, const struct window *w, u64 off, u64 cells,
+			gch_visit_t visit)
+{
+	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE;
+	u32 bit, n = 1;
+
+	for (; cells; cells &= ~(~0ull >> (64 - n) << bit)) {
+		bit = w->down ? env_fls64(cells) - 1 : env_ctz64(cells);
+		/* Neighbours together, where it is all words. */
+		if (m->scan.c->layout == GCHEAP_CONSERVATIVE && !w->down)
+			n = ~cells >> bit ? env_ctz64(~cells >> bit) : 64 - bit;
+		visit(m, w, off + bit * bytes, n * bytes);
+	}
+}
+
 /**
  * gch_window_cells() - visit the cells of the span being scanned that are in a window
  * @all: those included that are yet to be scanned
+ * @visit: is given one cell, or several neighbours that are all ambiguous words
  *
  * R2: black cells, which a thread has handed out and not told of, as well as marked ones;
  * not when marking is checked, which does not compare these.
@@ -110,7 +127,7 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE, cells;
 	u32 first = (w->lo - m->own.lo) * m->own.recip >> 32;
 	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1;
-	u32 n, i, bit, reach = 0;
+	u32 n, i, reach = 0;
 
 	end = min_t(u32, end, m->own.d->ncells);
 	if (gch_span_owned(m->own.d) && m->h->black && !m->h->weak.checking)
@@ -122,10 +139,8 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 			cells &= READ_ONCE(m->scan.scanned[i]);
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
-		for (cells &= gch_word_mask(i, first, end); cells; cells &= ~(1ull << bit)) {
-			bit = w->down ? env_fls64(cells) - 1 : env_ctz64(cells);
-			visit(m, w, m->own.lo + (64 * i + bit) * bytes, bytes);
-		}
+		visit_cells(m, w, m->own.lo + 64 * i * bytes, cells & gch_word_mask(i, first, end),
+			    visit);
 	}
 }
 

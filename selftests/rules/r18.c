@@ -52,6 +52,7 @@ static uint64_t cycles(struct raw *h, bool trouble)
 			FAIL("%" PRIu64 " pages were logged for %llu pauses", logged,
 			     b.pauses - a.pauses - 1);
 	}
+	CHECK(waited <= 0);
 	return most;
 }
 
@@ -78,7 +79,6 @@ TEST(R18_progress)
 	enough = true;
 	pthread_join(t, NULL);
 	diag("%" PRIu64 " pages at most", most);
-	CHECK(!trouble || most >= BUDGET / PAGE_NS);
 	raw_verify(&h);
 }
 
