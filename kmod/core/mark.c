@@ -132,8 +132,8 @@ void gch_mark_far(struct marker *m, u64 off)
 		a->n++;
 }
 
-/* Mark what was put off. */
-static void mark_fetched(struct gch_heap *h, struct gch_worker *w)
+/** gch_mark_fetched() - mark what was put off, for the worker whose it is */
+void gch_mark_fetched(struct gch_heap *h, struct gch_worker *w)
 {
 	struct gch_ahead *a = &w->ahead;
 	struct marker m;
@@ -208,7 +208,7 @@ static bool drain_one(struct gch_heap *h, struct gch_worker *w)
 	u32 id = gch_queue_pop(h, w);
 
 	if (id == GCH_NO_RUN && w->ahead.n) {
-		mark_fetched(h, w);
+		gch_mark_fetched(h, w);
 		id = gch_queue_pop(h, w);
 	}
 	if (id == GCH_NO_RUN)
@@ -247,7 +247,7 @@ bool gch_mark_help(struct gch_heap *h, u32 number, u32 spans)
 		more = drain_one(h, w);
 	/* What waits to be marked must not stay behind when it leaves. */
 	if (w->ahead.n)
-		mark_fetched(h, w);
+		gch_mark_fetched(h, w);
 	return more || !gch_queue_idle(h, w);
 }
 

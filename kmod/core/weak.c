@@ -13,7 +13,8 @@
  *
  * With ephemerons that is repeated until nothing more is marked, over what is noted, in
  * one direction and then in the other (as Lua does): once for each turn that a chain of
- * values and keys takes in memory.
+ * values and keys takes from page to page. A page is looked at until it has nothing more
+ * to mark before the next one is.
  */
 #include "marker.h"
 
@@ -107,6 +108,9 @@ static void look_at_cell(struct marker *m, const struct window *w, u64 off, u64 
 			gch_weak_look(m, &c->elem, at, w);
 		else if (gch_inside(w, at + 8 * (u64)c->key))
 			gch_pair_look(m, at);
+		/* It may be the next one's key. */
+		if (m->w->ahead.n)
+			gch_mark_fetched(m->h, m->w);
 	}
 }
 
@@ -228,9 +232,21 @@ static bool pass_next(struct gch_heap *h, u64 *page)
 	return true;
 }
 
+/* What is on a page that was just looked at has marked something: it may go on there. */
+static void look_again(struct gch_heap *h, u64 page)
+{
+	u64 *p = noted(h, page / 64), bit = 1ull << (page % 64);
+
+	if (!(*p & bit))
+		return;
+	*p &= ~bit;
+	h->weak.bits |= bit;
+}
+
 /* @pairs: only at those that have ephemerons. */
 static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
 {
+	u64 before = h->n.marked_objects;
 	struct marker m;
 	struct window w;
 
@@ -241,6 +257,8 @@ static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
 		note(h, w.lo);
 	if (!pairs || has_pairs(m.scan.c))
 		gch_window_cells(&m, &w, true, look_at_cell);
+	if (h->n.marked_objects != before && has_pairs(m.scan.c))
+		look_again(h, page);
 }
 
 /**
@@ -248,8 +266,8 @@ static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
  * @pages: at most so many
  * @pairs: only at ephemerons
  *
- * Lock held, or world stopped; nothing is queued, and one worker is left. Ends early when something is: go on when
- * that is drained. Return: false: a look at all that is noted marked nothing.
+ * Lock held, or world stopped; nothing is queued, and one worker is left. Ends early when
+ * something is: go on when that is drained. Return: false: a look at all that is noted marked nothing.
  */
 bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs)
 {
