@@ -247,9 +247,9 @@ TEST(tracepoints)
 		diag("%s", events[i]);
 		CHECK(strstr(text, head));
 	}
-	CHECK(traced(text, "gcheap_cycle_begin", "collector="));
-	CHECK_EQ(traced(text, "gcheap_cycle_begin", "collector="),
-		 traced(text, "gcheap_pause_end", "collector="));
+	CHECK(traced(text, "gcheap_cycle_begin", "tgid="));
+	CHECK_EQ(traced(text, "gcheap_cycle_begin", "tgid="),
+		 traced(text, "gcheap_pause_end", "tgid="));
 	CHECK(traced(text, "gcheap_pause_end", "pause_ns="));
 	CHECK(traced(text, "gcheap_cycle_end", "cycle="));
 	CHECK(traced(text, "gcheap_spans", "got="));
