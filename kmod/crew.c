@@ -54,10 +54,10 @@ static void leave(struct gch_crew *c)
 		wake_up_var(&c->inside);
 }
 
-/* B4 */
 static bool enter(struct gch_crew *c, u32 number)
 {
 	atomic_inc(&c->inside);
+	/* B4 */
 	smp_mb__after_atomic();
 	if (READ_ONCE(c->open) >= number)
 		return true;

@@ -141,7 +141,8 @@ static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 			   const struct gcheap_layout *layout, uint32_t flags, uint32_t slack)
 {
 	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON) ||
-	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) || size > GCHEAP_CELL_MAX - slack)
+	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) ||
+	    size > GCHEAP_CELL_MAX - slack)
 		return -EINVAL;
 	if (size)
 		arg->cell_size = (size + slack + GCHEAP_GRANULE - 1) & ~(GCHEAP_GRANULE - 1);

@@ -5,25 +5,13 @@
  * overflow. (After "Green Tea", Go 1.25.)
  *
  * One worker marks, or several do, which share it: from gch_queue_share() on, mark bits are
- * set atomically, spans are claimed by an exchange, and h->qlock protects the list. A span
+ * set atomically and spans are claimed by an exchange. h->qlock protects the list. A span
  * that is being scanned is GCH_QBUSY: what is marked in it is its scanner's to find.
  * R4: who sets a mark bit and sees GCH_QBUSY leaves it at that; so the scanner says that it
  * is done and then looks once more. (Barrier pair: env_mb() in gch_queue_done(), the
  * atomic operation in mark_cell().)
  */
 #include "marker.h"
-
-static void list_lock(struct gch_heap *h)
-{
-	if (unlikely(h->shared))
-		env_spin_lock(&h->qlock);
-}
-
-static void list_unlock(struct gch_heap *h)
-{
-	if (unlikely(h->shared))
-		env_spin_unlock(&h->qlock);
-}
 
 /* From now on the span is queued, or being scanned, by this worker's hand. */
 static bool claim(struct gch_heap *h, struct gch_slot *s, u32 as)
@@ -41,14 +29,14 @@ void gch_queue_push(struct gch_heap *h, struct gch_slot *s, u32 id)
 {
 	if (!claim(h, s, GCH_QEND))
 		return;
-	list_lock(h);
+	env_spin_lock(&h->qlock);
 	if (h->qtail)
 		WRITE_ONCE(gch_slot(h, h->qtail - 1)->qnext, id + 1);
 	else
 		WRITE_ONCE(h->qhead, id + 1);
 	h->qtail = id + 1;
 	h->qlen++;
-	list_unlock(h);
+	env_spin_unlock(&h->qlock);
 }
 
 /**
@@ -62,7 +50,7 @@ u32 gch_queue_pop(struct gch_heap *h, struct gch_worker *w)
 
 	if (!READ_ONCE(h->qhead))
 		return GCH_NO_RUN;
-	list_lock(h);
+	env_spin_lock(&h->qlock);
 	id = h->qhead - 1;
 	if (id == GCH_NO_RUN)
 		goto out;
@@ -78,7 +66,7 @@ u32 gch_queue_pop(struct gch_heap *h, struct gch_worker *w)
 		h->nbusy++;
 	}
 out:
-	list_unlock(h);
+	env_spin_unlock(&h->qlock);
 	return id;
 }
 

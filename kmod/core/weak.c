@@ -48,13 +48,11 @@ static void note(struct gch_heap *h, u64 off)
 {
 	u32 i = (off >> GCH_PAGE_SHIFT) % GCH_CHUNK_PAGES, number = off >> GCHEAP_CHUNK_SHIFT;
 
-	if (h->shared)
-		env_spin_lock(&h->qlock);
+	env_spin_lock(&h->qlock);
 	gch_chunk(h, number)->weak[i / 64] |= 1ull << (i % 64);
 	h->weak.lo = min(h->weak.lo, number);
 	h->weak.end = max(h->weak.end, number + 1);
-	if (h->shared)
-		env_spin_unlock(&h->qlock);
+	env_spin_unlock(&h->qlock);
 }
 
 /**
@@ -267,7 +265,8 @@ static void look_at_page(struct gch_heap *h, u64 page, bool pairs)
  * @pairs: only at ephemerons
  *
  * Lock held, or world stopped; nothing is queued, and one worker is left. Ends early when
- * something is: go on when that is drained. Return: false: a look at all that is noted marked nothing.
+ * something is: go on when that is drained. Return: false: a look at all that is noted
+ * marked nothing.
  */
 bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs)
 {

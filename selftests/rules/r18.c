@@ -7,7 +7,14 @@
  */
 #include "../raw.h"
 
-enum { PAGES = 2000, BUDGET = 500000, CYCLES = 10, CYCLES_MAX = 300, PAGE_NS = 4000, CAP_MAX = 512 };
+enum {
+	PAGES = 2000,
+	BUDGET = 500000,
+	CYCLES = 10,
+	CYCLES_MAX = 300,
+	PAGE_NS = 4000,
+	CAP_MAX = 512,
+};
 
 static uint64_t *page[PAGES];
 static volatile bool enough;
