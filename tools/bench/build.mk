@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Benchmarks: each source once for libgcheap and once for Debian's libgc, into
-# build/bench/.
+# build/bench/. What is there in Go as well, if there is Go.
 
 BP        := $(O)/bench
 BP_SRC    := $(wildcard tools/bench/*.c)
@@ -8,7 +8,12 @@ BP_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Ilib/include -pthread
 BP_BOTH   := $(filter-out fastpath pauses,$(BP_SRC:tools/bench/%.c=%))
 
 bench-progs: $(BP_BOTH:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
-	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc $(BP)/pauses.gcheap
+	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc $(BP)/pauses.gcheap \
+	$(if $(shell command -v go),$(BP)/trees.go)
+
+$(BP)/%.go: tools/bench/%.go
+	@mkdir -p $(@D)
+	$(Q)GOCACHE=$(abspath $(BP))/go-cache CGO_ENABLED=0 go build -o $@ $<
 
 $(BP)/%.libgc: tools/bench/%.c tools/bench/bench.h
 	@mkdir -p $(@D)
