@@ -29,6 +29,7 @@
 #define SWEEP_BATCH	64	/* spans swept with the lock held */
 #define MARK_NS		(2 * NSEC_PER_MSEC)	/* marking before a look at who is left */
 #define MARK_BATCH	256	/* spans and pages likewise */
+#define ROOT_BATCH	16	/* pieces of roots likewise */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
 #define RELEASE_BATCH	64	/* slots given back so */
 
@@ -77,18 +78,47 @@ static bool visit_heap_word(void *arg, u64 off, u64 *word)
 	return true;
 }
 
-/* World stopped, phase MARK. */
-int gch_roots_show(struct gch *g)
+static struct gch_root_visitor visitor(struct gch *g)
 {
-	struct gch_root_visitor v = {
+	return (struct gch_root_visitor){
 		.arg = &g->core,
 		.ambiguous = visit_ambiguous,
 		.precise = visit_precise,
 		.heap_word = visit_heap_word,
 	};
+}
+
+/* World stopped, phase MARK. */
+int gch_roots_show(struct gch *g)
+{
+	struct gch_root_visitor v = visitor(g);
 	int err = gch_roots_scan(&g->roots, &g->world, &v);
 
 	return err ?: gch_callback_ask(g);
+}
+
+/**
+ * gch_roots_show_taken() - mark from what a pause only took a snapshot of
+ *
+ * With the program running, phase TRACE. Return: 0 or -ENXIO.
+ */
+int gch_roots_show_taken(struct gch *g)
+{
+	struct gch_root_visitor v = visitor(g);
+	bool more;
+	u32 at = 0;
+
+	gch_snapshot_taken(&g->roots.snapshot);
+	do {
+		if (gch_mm_deserted(&g->world))
+			return -ENXIO;
+		env_lock(&g->core.lock);
+		more = gch_snapshot_show(&g->roots.snapshot, &at, ROOT_BATCH, &v);
+		gch_unlock(g);
+		gch_stress_point();
+		cond_resched();
+	} while (more);
+	return 0;
 }
 
 /**
@@ -180,6 +210,7 @@ static int pause_and_mark(struct gch *g)
 	env_lock(&g->core.lock);
 	gch_stat_pause(g, t1 - t0, t2 - t0);
 	g->root_words = g->roots.words;
+	g->root_words_same = g->roots.same;
 	g->threads_stopped = st.found;
 	gch_unlock(g);
 out:

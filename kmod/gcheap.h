@@ -200,7 +200,7 @@ struct gch {
 	struct page *slack[GCH_SLACK];
 	u32 nslack;
 	u64 pause_last, pause_total, pause_max, stop_max;
-	u64 root_words, threads_stopped;
+	u64 root_words, root_words_same, threads_stopped;
 	u64 pauses, trace_rounds, black_bytes;
 	u64 pause_budget;
 	bool concurrent;
@@ -280,6 +280,7 @@ bool gch_crew_mark(struct gch *g, u64 deadline, bool stopped);
 /* collector.c */
 int gch_roots_mark(struct gch *g);
 int gch_roots_show(struct gch *g);
+int gch_roots_show_taken(struct gch *g);
 void gch_cycle_verify(struct gch *g);
 void gch_collector_init(struct gch *g);
 void gch_collector_wake(struct gch *g);

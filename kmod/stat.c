@@ -38,6 +38,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->pause_ns_max = g->pause_max;
 	s->stop_ns_max = g->stop_max;
 	s->root_words = g->root_words;
+	s->root_words_same = g->root_words_same;
 	s->threads_stopped = g->threads_stopped;
 	s->finalizers = g->core.finals.registered;
 	s->finalizers_ready = g->core.finals.ready;

@@ -7,12 +7,13 @@
  * that structure stays as it is within one (I1); threads that allocate or fault wait for
  * the slice, the others run.
  *
- * The first pause only reads the roots. Then, until a pause comes to an end:
+ * The first pause only takes a snapshot of the roots (mm/snapshot.c), which is marked from
+ * next. Then, until a pause comes to an end:
  *   - what is queued is scanned, and weak words and ephemerons are looked at again
  *   - rounds over the pages written since, until there are few; a last one, from which on
  *     writes are logged; then over what is logged, until that is little
  *   - no more is logged than the pause can scan: who would write more waits (R18)
- *   - a pause: roots, logged pages, and what these lead to. If that takes longer than
+ *   - a pause: roots that are not as they were, logged pages, and what these lead to. If that takes longer than
  *     the budget the threads run on, and marking does: marks are never taken back and
  *     new objects are black, so there is less to do each time; and the budget is
  *     doubled (R18).
@@ -202,6 +203,7 @@ static int check_marks(struct gch *g, struct gch_check *c)
 	env_unlock(&g->core.lock);
 	if (!begun)
 		return 0;
+	gch_snapshot_end(&g->roots.snapshot);
 	/* What cannot be read a second time is not compared. */
 	err = gch_roots_show(g);
 	while (gch_mark_some(&g->core, STEP))
@@ -265,6 +267,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 	env_lock(&g->core.lock);
 	gch_stat_pause(g, t1 - t0, t2 - t0);
 	g->root_words = g->roots.words;
+	g->root_words_same = g->roots.same;
 	g->threads_stopped = st.found;
 	gch_unlock(g);
 out:
@@ -280,7 +283,10 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	struct gch_check check = { };
 	int err, i;
 
+	gch_snapshot_begin(&g->roots.snapshot, g->roots.pieces, g->roots.words);
 	err = trace_pause(g, 0, &check);
+	if (err == -EAGAIN)
+		err = gch_roots_show_taken(g) ?: -EAGAIN;
 	for (i = 0; err == -EAGAIN && i < PAUSES; i++) {
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
@@ -293,6 +299,7 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 		kvfree(check.aside);
 		budget = min_t(u64, 2 * budget, NSEC_PER_SEC);
 	}
+	gch_snapshot_end(&g->roots.snapshot);
 	return err;
 }
 

@@ -260,6 +260,57 @@ TEST(a_budget_too_small)
 	raw_verify(&h);
 }
 
+/* A pause marks from roots that have changed since the one before, and from no others. */
+enum { SLEEPERS = 8, DEEP = 8192 };
+
+static int awake[2], ends[2];
+
+static void *deep_sleeper(void *arg)
+{
+	volatile void *mine[DEEP];
+	char c = 0;
+
+	for (int i = 0; i < DEEP; i++)
+		mine[i] = arg;
+	CHECK_EQ(write(awake[1], &c, 1), 1);
+	CHECK_EQ(read(ends[0], &c, 1), 0);
+	return (void *)mine[0];
+}
+
+TEST(roots_that_are_as_they_were)
+{
+	struct raw h = raw_open(0);
+	unsigned int cell = raw_cache(&h, GCHEAP_CONSERVATIVE, 32);
+	pthread_t t[SLEEPERS];
+	struct gcheap_status s;
+	char c;
+
+	CHECK_EQ(pipe(awake), 0);
+	CHECK_EQ(pipe(ends), 0);
+	for (int i = 0; i < SLEEPERS; i++) {
+		t[i] = spawn(deep_sleeper, raw_take(&h, cell));
+		CHECK_EQ(read(awake[0], &c, 1), 1);
+	}
+	raw_flush(&h);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 0);
+	raw_collect(&h);
+	CHECK_EQ(raw_status(&h).root_words_same, 0);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
+	for (int i = 0; i < 3; i++) {
+		/* The first one finds out how much there is to read. */
+		raw_collect(&h);
+		s = raw_status(&h);
+		diag("%llu of %llu words", s.root_words_same, s.root_words);
+		CHECK(s.marked_objects >= SLEEPERS);
+	}
+	CHECK(s.root_words_same >= SLEEPERS * DEEP);
+	CHECK(s.root_words_same <= s.root_words);
+	close(ends[1]);
+	for (int i = 0; i < SLEEPERS; i++)
+		pthread_join(t[i], NULL);
+	raw_verify(&h);
+}
+
 /*
  * Steps of the collector take their time, and pauses end early at all of their points.
  * Moves between few pages are all to what pauses have logged, and moves between many to

@@ -192,16 +192,40 @@ static void show(struct gch_scan *s, const u64 *words, size_t n)
 	if (s->err)
 		return;
 	s->roots->words += n;
+	if (!n)
+		return;
 	if (s->precise)
 		s->v->precise(s->v->arg, words, n);
 	else
 		s->v->ambiguous(s->v->arg, words, n);
 }
 
+/* Words that were read, of user memory that ends at an address: into a snapshot, or not. */
+static void show_piece(struct gch_scan *s, u64 end, const u64 *words, size_t n)
+{
+	struct gch_roots *r = s->roots;
+	size_t same;
+
+	if (s->err)
+		return;
+	r->pieces++;
+	if (words != r->page) {
+		gch_snapshot_add(&r->snapshot, end, n, s->precise);
+		r->words += n;
+		return;
+	}
+	/* R3 */
+	same = gch_snapshot_same(&r->snapshot, end, words, n, s->precise);
+	r->words += same;
+	r->same += same;
+	show(s, words, n - same);
+}
+
 /* Bounds may be anything. */
 static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 {
 	struct gch_roots *r = s->roots;
+	u64 *words;
 	size_t n;
 
 	hi = ALIGN_DOWN(min_t(unsigned long, hi, TASK_SIZE_MAX), sizeof(u64));
@@ -215,12 +239,13 @@ static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 		}
 		n = min(hi, (lo | ~PAGE_MASK) + 1) - lo;
 		/* In an attempt that has failed, only to see if it is there. */
-		if (!read_user(r->page, lo, s->err ? sizeof(u64) : n)) {
+		words = gch_snapshot_room(&r->snapshot) ?: r->page;
+		if (!read_user(words, lo, s->err ? sizeof(u64) : n)) {
 			lo = unreadable(s, lo, hi);
 			continue;
 		}
-		show(s, r->page, n / sizeof(u64));
 		lo += n;
+		show_piece(s, lo, words, n / sizeof(u64));
 		if (gch_mm_deserted(s->world))
 			scan_fail(s, -ENXIO);
 		cond_resched();
@@ -559,7 +584,9 @@ int gch_roots_scan(struct gch_roots *r, struct gch_world *w,
 	};
 	struct gch_thread *t;
 
+	r->pieces = 0;
 	r->words = 0;
+	r->same = 0;
 	r->nmissing = 0;
 	if (!r->precise_only)
 		gch_herd_for_each(t, w->herd) {
@@ -849,6 +876,7 @@ void gch_roots_destroy(struct gch_roots *r)
 		kfree(e);
 	xa_destroy(&r->table);
 	kvfree(rcu_dereference_protected(r->tls, true));
+	gch_snapshot_destroy(&r->snapshot);
 	kvfree(r->image);
 	free_page((unsigned long)r->page);
 }

@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 
 #include "../../uapi/gcheap.h"
+#include "snapshot.h"
 
 struct gch_world;
 struct gch_tls;
@@ -73,7 +74,8 @@ struct gch_root_part {
  * @heap_lo, @heap_hi: the heap's mapping: no root
  * @page: copy of user memory; @image: of vector state (collector only)
  * @missing, @nmissing: not resident in the last scan (collector only)
- * @words: shown to the visitor by the last scan
+ * @pieces, @words: read by the last scan; @same: of these known from @snapshot
+ * @snapshot: for a marking beside the program (collector only)
  */
 struct gch_roots {
 	struct xarray table;
@@ -85,7 +87,8 @@ struct gch_roots {
 	void *image;
 	struct gch_root_part missing[GCH_ROOT_MISSING];
 	u32 nmissing;
-	u64 words;
+	u64 pieces, words, same;
+	struct gch_snapshot snapshot;
 };
 
 /* mapping.c */

@@ -414,6 +414,7 @@ struct gcheap_stats {
 	uint64_t offheap_bytes;		/* told of by gcheap_offheap() now */
 	uint64_t collector_ns;		/* total, processor time */
 	uint64_t helped_bytes;		/* total, marked by others beside the collector */
+	uint64_t root_words_same;	/* last: of root_words, not marked from twice */
 	uint64_t reserved[8];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
