@@ -204,27 +204,32 @@ static void show(struct gch_scan *s, const u64 *words, size_t n)
 static void show_piece(struct gch_scan *s, u64 end, const u64 *words, size_t n)
 {
 	struct gch_roots *r = s->roots;
-	size_t same;
 
-	if (s->err)
-		return;
-	r->pieces++;
-	if (words != r->page) {
-		gch_snapshot_add(&r->snapshot, end, n, s->precise);
-		r->words += n;
+	if (s->err || words == r->page) {
+		show(s, words, n);
 		return;
 	}
-	/* R3 */
-	same = gch_snapshot_same(&r->snapshot, end, words, n, s->precise);
+	gch_snapshot_add(&r->snapshot, end, n, s->precise);
+	r->words += n;
+}
+
+/* R3. The words of a piece that have to be looked at, its first ones. */
+static size_t unknown(struct gch_scan *s, u64 end, size_t n)
+{
+	struct gch_roots *r = s->roots;
+	size_t same = s->err ? 0 : gch_snapshot_same(&r->snapshot, end, n, s->precise);
+
+	r->pieces++;
 	r->words += same;
 	r->same += same;
-	show(s, words, n - same);
+	return n - same;
 }
 
 /* Bounds may be anything. */
 static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 {
 	struct gch_roots *r = s->roots;
+	unsigned long end;
 	u64 *words;
 	size_t n;
 
@@ -237,15 +242,16 @@ static void scan_range(struct gch_scan *s, unsigned long lo, unsigned long hi)
 			lo = r->heap_hi;
 			continue;
 		}
-		n = min(hi, (lo | ~PAGE_MASK) + 1) - lo;
+		end = min(hi, (lo | ~PAGE_MASK) + 1);
+		n = unknown(s, end, (end - lo) / sizeof(u64));
 		/* In an attempt that has failed, only to see if it is there. */
 		words = gch_snapshot_room(&r->snapshot) ?: r->page;
-		if (!read_user(words, lo, s->err ? sizeof(u64) : n)) {
+		if (n && !read_user(words, lo, (s->err ? 1 : n) * sizeof(u64))) {
 			lo = unreadable(s, lo, hi);
 			continue;
 		}
-		lo += n;
-		show_piece(s, lo, words, n / sizeof(u64));
+		show_piece(s, end, words, n);
+		lo = end;
 		if (gch_mm_deserted(s->world))
 			scan_fail(s, -ENXIO);
 		cond_resched();

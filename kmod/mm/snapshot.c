@@ -13,6 +13,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sort.h>
+#include <linux/uaccess.h>
 
 #include "../knobs.h"
 #include "roots.h"
@@ -109,30 +110,57 @@ bool gch_snapshot_show(const struct gch_snapshot *k, u32 *at, u32 pieces,
 	return *at < k->npieces;
 }
 
+/*
+ * How many words before @end are those before @was, of @most. Where they cannot be read they
+ * are not.
+ */
+static size_t words_same(const u64 __user *end, const u64 *was, size_t most)
+{
+	size_t i = 0;
+	u64 a, b, c, d;
+
+	pagefault_disable();
+	if (!user_read_access_begin(end - most, most * sizeof(u64)))
+		goto out;
+	for (; i + 4 <= most; i += 4, end -= 4, was -= 4) {
+		unsafe_get_user(a, end - 1, stop);
+		unsafe_get_user(b, end - 2, stop);
+		unsafe_get_user(c, end - 3, stop);
+		unsafe_get_user(d, end - 4, stop);
+		if ((a ^ was[-1]) | (b ^ was[-2]) | (c ^ was[-3]) | (d ^ was[-4]))
+			break;
+	}
+	for (; i < most; i++, end--, was--) {
+		unsafe_get_user(a, end - 1, stop);
+		if (a != was[-1])
+			break;
+	}
+stop:
+	user_read_access_end();
+out:
+	pagefault_enable();
+	return i;
+}
+
 /**
  * gch_snapshot_same() - how many words of a piece, its last ones, are known
  * @end: user address that it ends at
- * @words, @n: what it is now
+ * @n: words of it
+ *
+ * World stopped. They are read once; page faults are not taken (R8).
  */
-size_t gch_snapshot_same(const struct gch_snapshot *k, u64 end, const u64 *words, size_t n,
-			 bool precise)
+size_t gch_snapshot_same(const struct gch_snapshot *k, u64 end, size_t n, bool precise)
 {
 	struct gch_piece key = { .end = end, .precise = precise };
 	const struct gch_piece *p;
-	const u64 *was;
-	size_t i, most;
 
 	if (k->mode != GCH_SNAPSHOT_KNOWN)
 		return 0;
 	p = bsearch(&key, k->piece, k->npieces, sizeof(*p), by_end);
 	if (!p)
 		return 0;
-	most = min_t(size_t, n, p->n);
-	words += n;
-	was = k->word + p->at + p->n;
-	for (i = 0; i < most && words[-1 - i] == was[-1 - i]; i++)
-		;
-	return i;
+	return words_same((const u64 __user *)end, k->word + p->at + p->n,
+			  min_t(size_t, n, p->n));
 }
 
 /** gch_snapshot_end() - marking is over, or what is known is not to be relied on any more */

@@ -49,8 +49,7 @@ void gch_snapshot_add(struct gch_snapshot *k, u64 end, size_t n, bool precise);
 void gch_snapshot_taken(struct gch_snapshot *k);
 bool gch_snapshot_show(const struct gch_snapshot *k, u32 *at, u32 pieces,
 		       const struct gch_root_visitor *v);
-size_t gch_snapshot_same(const struct gch_snapshot *k, u64 end, const u64 *words, size_t n,
-			 bool precise);
+size_t gch_snapshot_same(const struct gch_snapshot *k, u64 end, size_t n, bool precise);
 void gch_snapshot_end(struct gch_snapshot *k);
 void gch_snapshot_destroy(struct gch_snapshot *k);
 
