@@ -13,10 +13,10 @@
  *   - rounds over the pages written since, until there are few; a last one, from which on
  *     writes are logged; then over what is logged, until that is little
  *   - no more is logged than the pause can scan: who would write more waits (R18)
- *   - a pause: roots that are not as they were, logged pages, and what these lead to. If that takes longer than
- *     the budget the threads run on, and marking does: marks are never taken back and
- *     new objects are black, so there is less to do each time; and the budget is
- *     doubled (R18).
+ *   - a pause: roots that are not as they were, logged pages, and what these lead to. If
+ *     that takes longer than the budget the threads run on, and marking does: marks are
+ *     never taken back and new objects are black, so there is less to do each time; and
+ *     the budget is doubled (R18).
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
