@@ -3,8 +3,9 @@
  * A million nodes, and garbage made of the middle of them all the time.
  *
  * A balanced tree whose nodes never change: to set a leaf, the path to it is made
- * anew, twenty nodes, and the old path is simply forgotten. After each second a
- * column of the plot shows how much was allocated in all, and how large the heap is.
+ * anew, twenty nodes, and the old path is simply forgotten. Between two updates twenty
+ * leaves are looked up. After each second a column of the plot shows how much was allocated
+ * in all, and how large the heap is.
  *
  *   levels [SECONDS]
  */
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH = 19, COLUMNS = 60, ROWS = 14 };	/* 2^20 - 1 nodes */
+enum { DEPTH = 19, COLUMNS = 60, ROWS = 14, LOOKUPS = 20 };	/* 2^20 - 1 nodes */
 
 struct node {
 	struct node *left, *right;
@@ -51,6 +52,28 @@ static struct node *add_one(const struct node *n, int depth, uint32_t leaf)
 	if (leaf >> (depth - 1) & 1)
 		return node(n->left, add_one(n->right, depth - 1, leaf), 0);
 	return node(add_one(n->left, depth - 1, leaf), n->right, 0);
+}
+
+static uint64_t look_up(const struct node *n, uint32_t leaf)
+{
+	for (int depth = DEPTH; depth--;)
+		n = leaf >> depth & 1 ? n->right : n->left;
+	return n->value;
+}
+
+static uint64_t random_number(void)
+{
+	static uint64_t random = 88172645463325252ull;
+
+	random ^= random << 13;
+	random ^= random >> 7;
+	random ^= random << 17;
+	return random;
+}
+
+static uint32_t random_leaf(void)
+{
+	return random_number() & ((1 << DEPTH) - 1);
 }
 
 static uint64_t sum(const struct node *n)
@@ -106,7 +129,7 @@ int main(int argc, char **argv)
 	double seconds = argc > 1 ? atof(argv[1]) : 10, begin;
 	struct sample samples[COLUMNS];
 	struct gcheap_stats s;
-	uint64_t updates = 0, random = 88172645463325252ull;
+	uint64_t updates = 0, found = 0;
 	struct node *root;
 	int error = gcheap_init();
 
@@ -126,18 +149,18 @@ int main(int argc, char **argv)
 	for (int i = 0; i < COLUMNS; i++) {
 		while (now() - begin < seconds * (i + 1) / COLUMNS)
 			for (int k = 0; k < 100; k++, updates++) {
-				random ^= random << 13;
-				random ^= random >> 7;
-				random ^= random << 17;
-				root = add_one(root, DEPTH, random & ((1 << DEPTH) - 1));
+				root = add_one(root, DEPTH, random_leaf());
+				for (int l = 0; l < LOOKUPS; l++)
+					found += look_up(root, random_leaf());
 			}
 		s = stats();
 		samples[i] = (struct sample){ s.heap_bytes, s.alloc_bytes, s.cycles };
 	}
 	plot(samples, COLUMNS);
-	printf("%" PRIu64 " updates, %" PRIu64 " nodes made; %" PRIu64 " collections, pauses: longest %"
-	       PRIu64 " ms, %" PRIu64 " ms in all\n", updates, updates * (DEPTH + 1), s.cycles,
-	       s.pause_ns_max / 1000000, s.pause_ns_total / 1000000);
+	printf("%" PRIu64 " updates, %" PRIu64 " nodes made, %" PRIu64 " leaves looked up (which said %"
+	       PRIu64 ")\n", updates, updates * (DEPTH + 1), updates * LOOKUPS, found);
+	printf("%" PRIu64 " collections, pauses: longest %" PRIu64 " ms, %" PRIu64 " ms in all\n",
+	       s.cycles, s.pause_ns_max / 1000000, s.pause_ns_total / 1000000);
 	printf("heap: %" PRIu64 " MiB in the middle, %" PRIu64 " MiB at the end, %" PRIu64
 	       " MiB at most; allocated: %" PRIu64 " MiB\n", samples[COLUMNS / 2].heap >> 20,
 	       samples[COLUMNS - 1].heap >> 20, s.heap_peak >> 20, s.alloc_bytes >> 20);
