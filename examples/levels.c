@@ -157,8 +157,8 @@ int main(int argc, char **argv)
 		samples[i] = (struct sample){ s.heap_bytes, s.alloc_bytes, s.cycles };
 	}
 	plot(samples, COLUMNS);
-	printf("%" PRIu64 " updates, %" PRIu64 " nodes made, %" PRIu64 " leaves looked up (which said %"
-	       PRIu64 ")\n", updates, updates * (DEPTH + 1), updates * LOOKUPS, found);
+	printf("%" PRIu64 " updates, %" PRIu64 " nodes made, %" PRIu64 " leaves looked up, which "
+	       "said %" PRIu64 "\n", updates, updates * (DEPTH + 1), updates * LOOKUPS, found);
 	printf("%" PRIu64 " collections, pauses: longest %" PRIu64 " ms, %" PRIu64 " ms in all\n",
 	       s.cycles, s.pause_ns_max / 1000000, s.pause_ns_total / 1000000);
 	printf("heap: %" PRIu64 " MiB in the middle, %" PRIu64 " MiB at the end, %" PRIu64
