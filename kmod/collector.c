@@ -186,7 +186,6 @@ static void thaw(struct gch *g, bool marked)
 /* One pause. Return: 0 and the phase is SWEEP, or -errno and it is IDLE. */
 static int pause_and_mark(struct gch *g)
 {
-	struct gch_world_stats st;
 	u64 t0, t1, t2;
 	int err;
 
@@ -206,13 +205,7 @@ static int pause_and_mark(struct gch *g)
 	thaw(g, !err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();
-	gch_world_stats(&g->world, &st);
-	env_lock(&g->core.lock);
 	gch_stat_pause(g, t1 - t0, t2 - t0);
-	g->root_words = g->roots.words;
-	g->root_words_same = g->roots.same;
-	g->threads_stopped = st.found;
-	gch_unlock(g);
 out:
 	trace_gcheap_pause_end(g, err);
 	wake_up_all(&g->thawed);

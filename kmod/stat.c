@@ -93,9 +93,13 @@ static void hist_add(u64 *hist, u64 ns)
 	hist[ns ? min(ilog2(ns), 31) : 0]++;
 }
 
-/** gch_stat_pause() - account a pause; core.lock held */
+/** gch_stat_pause() - account a pause that is over, and what it found; takes core.lock */
 void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns)
 {
+	struct gch_world_stats st;
+
+	gch_world_stats(&g->world, &st);
+	env_lock(&g->core.lock);
 	g->pauses++;
 	g->pause_last = pause_ns;
 	g->pause_total += pause_ns;
@@ -103,6 +107,10 @@ void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns)
 	g->stop_max = max(g->stop_max, stop_ns);
 	hist_add(g->stop_hist, stop_ns);
 	hist_add(g->pause_hist, pause_ns);
+	g->root_words = g->roots.words;
+	g->root_words_same = g->roots.same;
+	g->threads_stopped = st.found;
+	gch_unlock(g);
 }
 
 /** gch_stat_fdinfo() - /proc/PID/fdinfo/FD: one "gcheap-name: value" a line */

@@ -239,7 +239,6 @@ static void thaw(struct gch *g, int err)
 /* @budget: ns; 0: only read the roots. 0 if marking is complete, or -errno. */
 static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 {
-	struct gch_world_stats st;
 	u64 t0, t1, t2;
 	int err;
 
@@ -263,13 +262,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 	thaw(g, err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();
-	gch_world_stats(&g->world, &st);
-	env_lock(&g->core.lock);
 	gch_stat_pause(g, t1 - t0, t2 - t0);
-	g->root_words = g->roots.words;
-	g->root_words_same = g->roots.same;
-	g->threads_stopped = st.found;
-	gch_unlock(g);
 out:
 	trace_gcheap_pause_end(g, err);
 	wake_up_all(&g->thawed);
