@@ -102,13 +102,14 @@ static void look_at_cell(struct marker *m, const struct window *w, u64 off, u64 
 	n = env_div64(end - first + step - 1, step);
 	for (i = 0; i < n; i++) {
 		at = first + step * (w->down ? n - 1 - i : i);
-		if (!has_pairs(c))
+		if (!has_pairs(c)) {
 			gch_weak_look(m, &c->elem, at, w);
-		else if (gch_inside(w, at + 8 * (u64)c->key))
+		} else if (gch_inside(w, at + 8 * (u64)c->key)) {
 			gch_pair_look(m, at);
-		/* It may be the next one's key. */
-		if (m->w->ahead.n)
-			gch_mark_fetched(m->h, m->w);
+			/* What is put off may be the next one's key. */
+			if (m->w->ahead.n)
+				gch_mark_fetched(m->h, m->w);
+		}
 	}
 }
 
@@ -233,12 +234,10 @@ static bool pass_next(struct gch_heap *h, u64 *page)
 /* What is on a page that was just looked at has marked something: it may go on there. */
 static void look_again(struct gch_heap *h, u64 page)
 {
-	u64 *p = noted(h, page / 64), bit = 1ull << (page % 64);
+	u64 *p = noted(h, page / 64), again = *p & (1ull << (page % 64));
 
-	if (!(*p & bit))
-		return;
-	*p &= ~bit;
-	h->weak.bits |= bit;
+	*p &= ~again;
+	h->weak.bits |= again;
 }
 
 /* @pairs: only at those that have ephemerons. */
