@@ -16,7 +16,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH = 19, COLUMNS = 60, ROWS = 14, LOOKUPS = 20 };	/* 2^20 - 1 nodes */
+enum { DEPTH = 19 };	/* 2^20 - 1 nodes */
+enum { LOOKUPS = 20, COLUMNS = 60, ROWS = 14 };
 
 struct node {
 	struct node *left, *right;
@@ -61,19 +62,14 @@ static uint64_t look_up(const struct node *n, uint32_t leaf)
 	return n->value;
 }
 
-static uint64_t random_number(void)
+static uint32_t random_leaf(void)
 {
 	static uint64_t random = 88172645463325252ull;
 
 	random ^= random << 13;
 	random ^= random >> 7;
 	random ^= random << 17;
-	return random;
-}
-
-static uint32_t random_leaf(void)
-{
-	return random_number() & ((1 << DEPTH) - 1);
+	return random & ((1 << DEPTH) - 1);
 }
 
 static uint64_t sum(const struct node *n)
