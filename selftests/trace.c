@@ -256,7 +256,9 @@ TEST(a_budget_too_small)
 		more = raw_status(&h).pauses - before > 2;
 	}
 	CHECK(more);
+	CHECK_EQ(raw_status(&h).cycles_failed, 0);
 	CHECK_EQ(raw_status(&h).check_lost, 0);
+	CHECK(raw_status(&h).checks > 0);
 	raw_verify(&h);
 }
 
