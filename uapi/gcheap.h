@@ -244,7 +244,7 @@ struct gcheap_status {
 	__u64 collector_ns;		/* processor time of the collector and its helpers */
 	__u64 relief_bytes;		/* the soft limit gives way to, for its sake */
 	__u64 helped_bytes;		/* marked by helpers beside the collector */
-	__u64 root_words_same;		/* of root_words: as they were in the pause before */
+	__u64 root_words_same;		/* of root_words: as they were in the first pause */
 };
 
 enum {

@@ -279,7 +279,7 @@ struct gch_heap {
 
 	u32 qhead, qtail;		/* mark queue, 1 + id */
 	u64 qlen;
-	env_spin_t qlock;		/* of these, and nbusy, while it is shared */
+	env_spin_t qlock;		/* of these, nbusy, and what is noted weak */
 	bool shared;			/* by several workers */
 	u32 nbusy;
 	struct gch_worker worker[GCH_WORKERS];	/* the first has h->lock, or stopped the world */

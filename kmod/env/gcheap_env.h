@@ -39,7 +39,7 @@
 #define env_unlock(l)		mutex_unlock(l)
 #define env_assert_held(l)	lockdep_assert_held(l)
 
-/* The mark queue's lock, while several workers share it; nothing is taken within. */
+/* The mark queue's lock; nothing is taken within. */
 #define env_spin_t		spinlock_t
 #define env_spin_init(l)	spin_lock_init(l)
 #define env_spin_lock(l)	spin_lock(l)

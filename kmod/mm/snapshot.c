@@ -15,7 +15,6 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "../knobs.h"
 #include "roots.h"
 #include "snapshot.h"
 
