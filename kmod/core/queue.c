@@ -55,7 +55,7 @@ u32 gch_queue_pop(struct gch_heap *h, struct gch_worker *w)
 	if (id == GCH_NO_RUN)
 		goto out;
 	s = gch_slot(h, id);
-	next = s->qnext;
+	next = READ_ONCE(s->qnext);	/* claim() of one too late may be at it */
 	WRITE_ONCE(h->qhead, next == GCH_QEND ? 0 : next);
 	if (!h->qhead)
 		h->qtail = 0;
