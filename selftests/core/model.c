@@ -740,9 +740,13 @@ static void judge_finish(struct model *m)
 	u32 i;
 
 	judge_ready(m);
-	for (i = 0; i < m->n; i++)
-		if (kinds[m->obj[i].kind].layout == GCHEAP_TYPED && is_marked(m, &m->obj[i]))
-			each_typed(m, &m->obj[i], true, judge_weak);
+	for (i = 0; i < m->n; i++) {
+		struct obj *o = &m->obj[i];
+
+		/* R2: a cell handed out last is black, and looked at as what is marked. */
+		if (kinds[o->kind].layout == GCHEAP_TYPED && (o->black || is_marked(m, o)))
+			each_typed(m, o, true, judge_weak);
+	}
 	for (i = 0; i < m->n; i++)
 		m->obj[i].marked = is_kept(m, &m->obj[i]);
 }
