@@ -363,6 +363,7 @@ bool gch_mark_clear(struct gch_heap *h, u32 *at, u32 slots);
 void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n);
 void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n);
 bool gch_mark_drain(struct gch_heap *h, u32 spans);
+void gch_mark_fetched(struct gch_heap *h, struct gch_worker *w);
 void gch_mark_begin(struct gch_heap *h, bool young);
 void gch_mark_own_roots(struct gch_heap *h);
 void gch_mark_drop(struct gch_heap *h);

@@ -117,7 +117,6 @@ void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref 
 void gch_mark_first(struct marker *m, const struct view *v);
 void gch_mark_far(struct marker *m, u64 off);
 void gch_mark_far_word(struct marker *m, u64 off);
-void gch_mark_fetched(struct gch_heap *h, struct gch_worker *w);
 void gch_mark_count(struct marker *m, const struct gcheap_span *d, u32 cells);
 
 /* queue.c */

@@ -301,7 +301,7 @@ static void batch_last(struct gch_heap *h, struct gch_thread *t, u32 cache)
  *
  * Marking with the program running begins, and these cells are black without being
  * on pages written since. At most one a thread and cache, if the program's cursor
- * tells the truth.
+ * tells the truth. None is put off: one that is accounted first would count as scanned.
  */
 void gch_thread_last_roots(struct gch_heap *h)
 {
@@ -315,6 +315,7 @@ void gch_thread_last_roots(struct gch_heap *h)
 			if (h->thread[i]->batch[c])
 				batch_last(h, h->thread[i], c);
 	}
+	gch_mark_fetched(h, h->worker);
 }
 
 /**

@@ -96,7 +96,8 @@
 
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
-	X(cycle_check)
+	X(cycle_check) \
+	X(cycle_last)
 
 #define GCT_VERIFY_CASES(X)	\
 	X(verify_spans) \

@@ -89,3 +89,37 @@ void gct_cycle_check(void)
 	moved(true);
 	moved(false);
 }
+
+/*
+ * R14: what was handed out last before marking began is on no page written since. It is
+ * scanned, also if it is accounted before the marker comes to do anything at all; in a
+ * heap so large that marks are put off.
+ */
+void gct_cycle_last(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 64);
+	int c = sim_cache(s, GCHEAP_CONSERVATIVE, GCHEAP_CACHE_LARGE, 0);
+	u64 last, seen;
+
+	CHECK(c >= 0);
+	s->check = true;
+	s->precise[0] = sim_large(s, 0, c, 100 * GCHEAP_SLOT_SIZE);
+	CHECK(s->precise[0]);
+	seen = sim_need(s, 0, 0);
+	gch_thread_retire(&s->h, 0, 0);
+	s->place[0][0].n = 0;
+	last = sim_need(s, 0, 0);
+	CHECK(sim_store(s, last, seen));
+	s->precise[1] = last;
+	sim_trace_begin(s);
+	gch_thread_retire(&s->h, 0, 0);
+	s->place[0][0].n = 0;
+	CHECK(sim_live(s, last));
+	sim_trace_round(s);
+	sim_trace_finish(s);
+	CHECK_EQ(s->lost, 0);
+	sim_sweep_phase(s);
+	CHECK(sim_live(s, seen));
+	sim_verify(s);
+	sim_close(s);
+}
