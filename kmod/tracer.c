@@ -28,12 +28,13 @@
 
 #define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
 #define SLICE_NS	(100 * NSEC_PER_USEC)
-#define STEP		16	/* spans or pages between looks at the clock */
+#define STEP		4	/* spans or pages between looks at the clock */
 #define PAUSES		40	/* then the attempt has failed */
 #define ROUNDS		4	/* between pauses */
 #define FEW_PAGES	64
 #define CAP_MIN		8	/* pages */
 #define PAGE_NS		2000	/* no page is taken to cost less */
+#define PAGE_NS_FIRST	16000	/* while nothing is known */
 
 /** gch_mark_until() - mark for a while; core.lock held. Return: whether there is more. */
 bool gch_mark_until(struct gch *g, u64 deadline)
@@ -123,7 +124,7 @@ static int catch_up(struct gch *g, u32 cap)
 		err = rounds(g);
 	if (!err)
 		err = settle(g);
-	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 2; i++)
+	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 4; i++)
 		err = round_again(g);
 	if (err)
 		return err;
@@ -147,10 +148,10 @@ static void learn_cost(struct gch *g, u64 pages, u64 ns)
 		*cost = max_t(u64, (3 * *cost + div64_u64(ns, pages)) / 4, PAGE_NS);
 }
 
-/* World stopped, roots marked from. -EAGAIN: it would take too long. */
-static int finish_marking(struct gch *g, u64 budget)
+/* World stopped at @stopped, roots marked from. -EAGAIN: it would take too long. */
+static int finish_marking(struct gch *g, u64 stopped, u64 budget)
 {
-	u64 t0 = ktime_get_ns(), deadline = t0 + budget, pages;
+	u64 t0 = ktime_get_ns(), deadline = stopped + budget, pages;
 	bool more;
 
 	if (!budget || gch_stress_abort())
@@ -256,7 +257,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 	}
 	err = gch_stress_abort() ? -EAGAIN : gch_roots_mark(g);
 	if (!err)
-		err = finish_marking(g, budget);
+		err = finish_marking(g, t1, budget);
 	if (!err && check->aside)
 		err = check_marks(g, check);
 	thaw(g, err);
@@ -308,7 +309,8 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 {
 	int err;
 
-	g->pace.page_ns = max_t(u64, g->pace.page_ns, PAGE_NS);
+	if (!g->pace.page_ns)
+		g->pace.page_ns = PAGE_NS_FIRST;
 	/* R2: before the first root is read. */
 	gch_track_begin(g, young);
 	gch_stress_point();
