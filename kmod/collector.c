@@ -176,6 +176,9 @@ static void thaw(struct gch *g, bool marked)
 	if (marked) {
 		gch_cycle_finish(&g->core);
 		gch_cycle_verify(g);
+		gch_cycle_finalize(&g->core);
+		while (gch_final_some(&g->core, MARK_BATCH))
+			cond_resched();
 		gch_cycle_sweep(&g->core);
 	} else {
 		gch_cycle_abandon(&g->core);

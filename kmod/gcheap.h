@@ -182,7 +182,7 @@ struct gch_clock {
  * @trigger: bytes that may be handed out from one marking to the end of the next
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
- * @thawed: waits for the end of the frozen phases
+ * @thawed: waits for the end of the frozen phases, and of the marking
  */
 struct gch {
 	struct kref ref;

@@ -17,6 +17,8 @@
  *     that takes longer than the budget the threads run on, and marking does: marks are
  *     never taken back and new objects are black, so there is less to do each time; and
  *     the budget is doubled (R18).
+ * When one has come to an end, weak words to what was not reached have been cleared; the
+ * threads run on while objects are queued that have finalizers (core/final.c).
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -228,11 +230,10 @@ static void thaw(struct gch *g, int err)
 	} else {
 		gch_track_end(g);
 		gch_cycle_finish(&g->core);
-		gch_pace_end(g);
 		/* Until the next cycle writes leave dirty bits, if these are what counts. */
 		g->sticky = g->track.way == GCHEAP_TRACK_DIRTY;
 		gch_cycle_verify(g);
-		gch_cycle_sweep(&g->core);
+		gch_cycle_finalize(&g->core);
 	}
 	gch_unlock(g);
 }
@@ -297,6 +298,22 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	return err;
 }
 
+/* Dead objects that have finalizers, and what these refer to: 0, or -ENXIO. */
+static int finalize(struct gch *g)
+{
+	bool more;
+	int err;
+
+	do {
+		env_lock(&g->core.lock);
+		more = gch_final_some(&g->core, STEP);
+		gch_unlock(g);
+		gch_stress_point();
+		err = drain(g);
+	} while (more && !err);
+	return err;
+}
+
 /**
  * gch_trace() - mark while the program runs
  * @young: marks are those of the last cycle, which g->sticky said
@@ -318,13 +335,17 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 	gch_cycle_trace(&g->core, young);
 	gch_pace_begin(g, young);
 	gch_unlock(g);
-	err = trace_pauses(g, bad);
+	err = trace_pauses(g, bad) ?: finalize(g);
+	env_lock(&g->core.lock);
 	if (err) {
-		env_lock(&g->core.lock);
+		g->sticky = false;
 		gch_track_end(g);
 		gch_cycle_abandon(&g->core);
-		gch_unlock(g);
-		wake_up_all(&g->thawed);
+	} else {
+		gch_pace_end(g);
+		gch_cycle_sweep(&g->core);
 	}
+	gch_unlock(g);
+	wake_up_all(&g->thawed);	/* gch_await_marked() */
 	return err;
 }

@@ -252,9 +252,10 @@ enum {
 	GCHEAP_PHASE_CLEAR	= 1,	/* old sweep finished, marks cleared */
 	GCHEAP_PHASE_STOP	= 2,	/* threads being stopped */
 	GCHEAP_PHASE_MARK	= 3,
-	GCHEAP_PHASE_FINISH	= 4,	/* weak fields, finalizers */
+	GCHEAP_PHASE_FINISH	= 4,	/* weak fields */
 	GCHEAP_PHASE_SWEEP	= 5,
 	GCHEAP_PHASE_TRACE	= 6,	/* marking, threads run; between CLEAR and STOP */
+	GCHEAP_PHASE_FINALIZE	= 7,	/* finalizers; between FINISH and SWEEP */
 };
 
 #define GCHEAP_IOC_TYPE		0xB8

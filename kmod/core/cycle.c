@@ -7,8 +7,10 @@
  *   gch_cycle_stop()	structure is frozen from here (I1); stop the world
  *   gch_cycle_mark()	then roots by gch_mark_ambiguous() and _precise(), and
  *			gch_mark_drain(), without the lock
- *   gch_cycle_finish()	weak fields and finalizers
- *   gch_cycle_sweep()	release the world; gch_sweep_some() while it says so
+ *   gch_cycle_finish()	weak fields
+ *   gch_cycle_finalize()	from here the world may go on; gch_final_some() while it
+ *			says so, lock held
+ *   gch_cycle_sweep()	gch_sweep_some() while it says so
  *   gch_cycle_end()
  *
  * With marking while the program runs, after gch_cycle_clear():
@@ -70,17 +72,15 @@ void gch_cycle_mark(struct gch_heap *h)
  */
 void gch_cycle_finish(struct gch_heap *h)
 {
-	u32 ready = h->finals.ready;
-
 	gch_phase_set(h, GCHEAP_PHASE_FINISH);
-	if (gch_rule(19))
-		gch_weak_clear(h);
-	gch_final_queue(h);
-	if (h->finals.ready != ready) {
-		while (gch_mark_some(h, U32_MAX))
-			;
-		gch_weak_clear(h);
-	}
+	while (gch_rule(19) && gch_weak_clear(h, U32_MAX))
+		;
+}
+
+void gch_cycle_finalize(struct gch_heap *h)
+{
+	gch_phase_set(h, GCHEAP_PHASE_FINALIZE);
+	gch_final_begin(h);
 }
 
 void gch_cycle_sweep(struct gch_heap *h)
@@ -100,6 +100,7 @@ void gch_cycle_abandon(struct gch_heap *h)
 	gch_mark_drop(h);
 	gch_dirty_forget(h);
 	gch_weak_forget(h);
+	gch_final_end(h);
 	if (h->black) {
 		WRITE_ONCE(h->black, false);
 		gch_span_drop_empty(h);

@@ -3,11 +3,16 @@
  * Finalizable objects: a table by address, and a queue of those found dead
  * that the program has not fetched. Entries live in a pool and move from the
  * table to the queue without memory being needed.
+ *
+ * When marking is complete and weak words are cleared (R19) nothing leads the program to
+ * what was not reached. So it may run while the registered objects among that are looked
+ * for and marked from: it does not write there, nor see them before gch_final_end().
  */
 #include "heap.h"
 
 #define FINALS_MIN	64
 #define NIL		0	/* links are 1 + index */
+#define LOOKS		16	/* entries that take as long as a page */
 
 /* Pool and hash are one table. */
 static int grow(struct gch_heap *h)
@@ -138,10 +143,13 @@ static bool is_kept(struct gch_heap *h, u64 addr)
 	return gch_resolve(h, addr, &r) && gch_ref_kept(&r);
 }
 
-static void make_ready(struct gch_finals *f, u32 i)
+/* From the table to the end of the queue, where it is not counted yet. */
+static void queue(struct gch_finals *f, u32 i)
 {
 	struct gch_final *e = &f->pool[i - 1];
 
+	*find(f, e->addr) = e->hnext;
+	f->registered--;
 	e->state = GCH_FINAL_READY;
 	e->rnext = NIL;
 	if (f->ready_tail != NIL)
@@ -149,39 +157,71 @@ static void make_ready(struct gch_finals *f, u32 i)
 	else
 		f->ready_head = i;
 	f->ready_tail = i;
-	f->ready++;
-	f->registered--;
+	if (!f->dying++)
+		f->mark_at = i;
+}
+
+/* Look at @n entries of the pool. Return: whether there are more. */
+static bool look(struct gch_heap *h, u32 n)
+{
+	struct gch_finals *f = &h->finals;
+	struct gch_final *e;
+
+	for (; n && f->at < f->cap; n--) {
+		e = &f->pool[f->at++];
+		if (e->state == GCH_FINAL_SET && !is_kept(h, e->addr))
+			queue(f, f->at);
+	}
+	return f->at < f->cap;
+}
+
+static bool mark_dying(struct gch_heap *h, u32 n)
+{
+	struct gch_finals *f = &h->finals;
+
+	for (; n && f->mark_at != NIL; n--) {
+		gch_mark_precise(h, &f->pool[f->mark_at - 1].addr, 1);
+		f->mark_at = f->pool[f->mark_at - 1].rnext;
+	}
+	return f->mark_at != NIL;
+}
+
+/** gch_final_begin() - the next gch_final_some() is the first */
+void gch_final_begin(struct gch_heap *h)
+{
+	h->finals.at = h->finals.registered ? 0 : h->finals.cap;
 }
 
 /**
- * gch_final_queue() - queue the registered objects that were not reached
+ * gch_final_some() - queue the registered objects that were not reached, and mark from them
+ * @n: about so many entries, spans, pages
  *
- * World stopped, marking drained, weak fields cleared (R19). All are picked
- * before the first is marked, so that an object does not keep another's
- * finalizer waiting: order is the program's affair. Drain afterwards.
+ * Lock held, phase FINALIZE; the program may run. All are picked before the first is
+ * marked, so that an object does not keep another's finalizer waiting: order is the
+ * program's affair. Return: whether there is more to do.
  */
-void gch_final_queue(struct gch_heap *h)
+bool gch_final_some(struct gch_heap *h, u32 n)
 {
 	struct gch_finals *f = &h->finals;
-	u32 b, i, last = f->ready_tail;
 
-	for (b = 0; b < f->cap; b++) {
-		u32 *link = &f->hash[b];
+	env_assert_held(&h->lock);
+	if (look(h, n * LOOKS) || mark_dying(h, n) || gch_mark_drain(h, n))
+		return true;
+	if (f->dying && ((!h->weak.clearing && gch_weak_settle(h, n, true)) ||
+			 gch_weak_clear(h, n)))
+		return true;
+	gch_final_end(h);
+	return false;
+}
 
-		while ((i = *link) != NIL) {
-			if (is_kept(h, f->pool[i - 1].addr)) {
-				link = &f->pool[i - 1].hnext;
-				continue;
-			}
-			*link = f->pool[i - 1].hnext;
-			make_ready(f, i);
-		}
-		if (b % 4096 == 4095)
-			env_yield();
-	}
-	for (i = last != NIL ? f->pool[last - 1].rnext : f->ready_head; i != NIL;
-	     i = f->pool[i - 1].rnext)
-		gch_mark_precise(h, &f->pool[i - 1].addr, 1);
+/** gch_final_end() - the program may have what was queued */
+void gch_final_end(struct gch_heap *h)
+{
+	struct gch_finals *f = &h->finals;
+
+	f->ready += f->dying;
+	f->dying = 0;
+	f->mark_at = NIL;
 }
 
 /**
@@ -196,7 +236,8 @@ u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
 	u32 n = 0, i;
 
 	env_assert_held(&h->lock);
-	for (i = f->ready_head; n < max && i != NIL; i = f->pool[i - 1].rnext) {
+	max = min(max, f->ready);
+	for (i = f->ready_head; n < max; i = f->pool[i - 1].rnext) {
 		items[n].addr = f->pool[i - 1].addr;
 		items[n].cookie = f->pool[i - 1].cookie;
 		n++;
@@ -211,7 +252,7 @@ void gch_final_pop(struct gch_heap *h, u32 n)
 	u32 i;
 
 	env_assert_held(&h->lock);
-	for (; n && f->ready_head != NIL; n--) {
+	for (; n && f->ready; n--) {
 		i = f->ready_head;
 		f->ready_head = f->pool[i - 1].rnext;
 		if (f->ready_head == NIL)

@@ -58,7 +58,8 @@ static void free_large(struct gch_heap *h, const struct gch_ref *r)
  * gch_object_at() - the object that starts at an address, by the program's word
  * @r: out: its cell, which is live
  *
- * Not in a frozen phase. What the sweep is about to take is not an object.
+ * Not in a frozen phase. What the sweep is about to take, now or after the finalizers, is
+ * not an object.
  */
 bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r)
 {
@@ -71,7 +72,7 @@ bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r)
 		return false;
 	if (gch_span_owned(r->d))
 		gch_thread_commit_cell(h, r);
-	return gch_ref_live(r);
+	return gch_ref_live(r) && (h->phase != GCHEAP_PHASE_FINALIZE || gch_ref_kept(r));
 }
 
 /**

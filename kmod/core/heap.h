@@ -141,6 +141,13 @@ struct gch_final {
 	u8 state;
 };
 
+/**
+ * struct gch_finals - registered objects, and the queue
+ * @pool, @hash: entries, and chains of those that are registered
+ * @ready: so many at the head of the queue are the program's to fetch
+ * @dying: so many after them are not yet, in phase FINALIZE
+ * @at: entry to look at next then; @mark_at: first of the dying that is not marked
+ */
 struct gch_finals {
 	struct gch_final *pool;
 	u32 *hash;
@@ -148,7 +155,9 @@ struct gch_finals {
 	u32 free;	/* 1 + index */
 	u32 registered;
 	u32 ready;
+	u32 dying;
 	u32 ready_head, ready_tail;
+	u32 at, mark_at;
 };
 
 /** struct gch_counts - the core's counters; see struct gcheap_status */
@@ -206,12 +215,14 @@ struct gch_ops {
  * @down: from the last to the first
  * @seen: objects that were marked when the pass began
  * @checking: marks are put aside, and will be back: what is noted stays so
+ * @clearing: the pass is one of gch_weak_clear()
  */
 struct gch_weak {
 	u32 lo, end;
 	u64 at, bits, left;
 	bool down;
 	bool checking;
+	bool clearing;
 	u64 seen;
 };
 
@@ -392,13 +403,15 @@ int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old);
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max);
 void gch_final_pop(struct gch_heap *h, u32 n);
 void gch_final_roots(struct gch_heap *h);
-void gch_final_queue(struct gch_heap *h);
+void gch_final_begin(struct gch_heap *h);
+bool gch_final_some(struct gch_heap *h, u32 n);
+void gch_final_end(struct gch_heap *h);
 void gch_final_destroy(struct gch_heap *h);
 
 /* weak.c */
 bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs);
 bool gch_mark_some(struct gch_heap *h, u32 n);
-void gch_weak_clear(struct gch_heap *h);
+bool gch_weak_clear(struct gch_heap *h, u32 pages);
 void gch_weak_forget(struct gch_heap *h);
 
 /* sweep.c */
@@ -414,6 +427,7 @@ void gch_cycle_resume(struct gch_heap *h);
 void gch_cycle_stop(struct gch_heap *h);
 void gch_cycle_mark(struct gch_heap *h);
 void gch_cycle_finish(struct gch_heap *h);
+void gch_cycle_finalize(struct gch_heap *h);
 void gch_cycle_sweep(struct gch_heap *h);
 void gch_cycle_end(struct gch_heap *h);
 void gch_cycle_abandon(struct gch_heap *h);

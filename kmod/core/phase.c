@@ -18,8 +18,10 @@ static bool may_follow(u32 from, u32 to)
 		return from == GCHEAP_PHASE_STOP;
 	case GCHEAP_PHASE_FINISH:
 		return from == GCHEAP_PHASE_MARK;
-	case GCHEAP_PHASE_SWEEP:
+	case GCHEAP_PHASE_FINALIZE:
 		return from == GCHEAP_PHASE_FINISH;
+	case GCHEAP_PHASE_SWEEP:
+		return from == GCHEAP_PHASE_FINALIZE;
 	}
 	return false;
 }

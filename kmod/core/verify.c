@@ -208,6 +208,7 @@ static bool check_colour(struct verifier *v, u32 id, const struct gcheap_span *d
 static bool marking(const struct gch_heap *h)
 {
 	return h->phase == GCHEAP_PHASE_MARK || h->phase == GCHEAP_PHASE_TRACE ||
+	       h->phase == GCHEAP_PHASE_FINALIZE ||
 	       (h->phase == GCHEAP_PHASE_STOP && h->black);
 }
 
@@ -434,11 +435,11 @@ static bool check_ready(struct verifier *v)
 
 	for (i = f->ready_head; i; i = f->pool[i - 1].rnext) {
 		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_READY ||
-		    n++ == f->ready)
+		    n++ == f->ready + f->dying)
 			return wrong(v, 11, i, n);
 		last = i;
 	}
-	return (n == f->ready && last == f->ready_tail) || wrong(v, 11, last, n);
+	return (n == f->ready + f->dying && last == f->ready_tail) || wrong(v, 11, last, n);
 }
 
 static bool check_finals(struct verifier *v)
@@ -459,7 +460,7 @@ static bool check_finals(struct verifier *v)
 		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_FREE ||
 		    n++ == f->cap)
 			return wrong(v, 11, i, n);
-	if (n + f->registered + f->ready != f->cap)
+	if (n + f->registered + f->ready + f->dying != f->cap)
 		return wrong(v, 11, 0, n);
 	return true;
 }

@@ -128,15 +128,14 @@ static void zero_map(struct gch_heap *h, const u64 *map, u32 words, u64 off)
 
 static bool clear_word(struct marker *m, u64 off)
 {
-	u64 *p = gch_heap_word(m->h, off);
-
-	enum referent is = p ? referent_of(m->h, READ_ONCE(*p) & ~m->scan.tags) : NONE;
+	u64 *p = gch_heap_word(m->h, off), word = p ? READ_ONCE(*p) : 0;
+	enum referent is = referent_of(m->h, word & ~m->scan.tags);
 
 	if (is == NEW)
 		note(m->h, off);
-	if (is != WHITE)
+	/* The program may run, and have written there meanwhile. */
+	if (is != WHITE || env_cmpxchg64(p, word, 0) != word)
 		return false;
-	WRITE_ONCE(*p, 0);
 	m->h->n.weak_cleared++;
 	return true;
 }
@@ -300,22 +299,30 @@ bool gch_mark_some(struct gch_heap *h, u32 n)
 
 /**
  * gch_weak_clear() - clear the weak words that refer to what was not reached
+ * @pages: at most on so many
  *
- * World stopped, marking complete; no lock (I1). And the values of ephemerons whose keys
+ * Marking complete; lock held, or world stopped. And the values of ephemerons whose keys
  * were not. Pages with weak words to what is new stay noted: a young collection next may
- * find that it has died.
+ * find that it has died. Return: whether there are more.
  */
-void gch_weak_clear(struct gch_heap *h)
+bool gch_weak_clear(struct gch_heap *h, u32 pages)
 {
+	struct gch_weak *k = &h->weak;
 	struct marker m;
 	struct window w;
 	u64 page;
 
-	for (pass_begin(h); pass_next(h, &page);) {
+	if (!k->clearing)
+		pass_begin(h);
+	for (k->clearing = true; pages; pages--) {
+		k->clearing = pass_next(h, &page);
+		if (!k->clearing)
+			break;
 		if (gch_window_open(h, page, &w, &m))
 			gch_window_cells(&m, &w, true, clear_cell);
 		env_yield();
 	}
+	return k->clearing;
 }
 
 /** gch_weak_forget() - nothing is noted: marking begins with nothing marked */
@@ -332,4 +339,5 @@ void gch_weak_forget(struct gch_heap *h)
 	}
 	h->weak.lo = U32_MAX;
 	h->weak.end = 0;
+	h->weak.clearing = false;
 }

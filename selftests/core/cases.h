@@ -58,7 +58,8 @@
 	X(final_set_clear) \
 	X(final_many) \
 	X(final_taken_back) \
-	X(final_unswept)
+	X(final_unswept) \
+	X(final_beside)
 
 #define GCT_MARK_CASES(X)	\
 	X(mark_interior) \

@@ -117,7 +117,7 @@ void gct_final_unswept(void)
 
 	sim_need(s, 0, 0);
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	b = sim_need(s, 0, 0);
 	CHECK_EQ(gch_final_set(&s->h, b, 1, &old), 0);
 	CHECK(gch_final_set(&s->h, a, 1, &old) == -ENOENT);
@@ -127,5 +127,81 @@ void gct_final_unswept(void)
 	CHECK(sim_allocated(s, b));
 	sim_cycle(s);
 	CHECK_EQ(s->h.finals.ready, 1);
+	sim_close(s);
+}
+
+/* @b is reached by @a alone, which has a finalizer and is dead when marking is complete. */
+struct pair {
+	u64 a, b;
+	u32 looks;
+};
+
+/* What the program can do while the dead are looked for and marked from. */
+static void beside(struct sim *s)
+{
+	struct pair *p = s->arg;
+	struct gcheap_ready item;
+	u64 c, old;
+
+	if (s->h.phase != GCHEAP_PHASE_FINALIZE)
+		return;
+	CHECK(!gch_final_peek(&s->h, &item, 1));
+	if (!p->looks++)
+		CHECK_EQ(gch_final_set(&s->h, p->b, 1, &old), -ENOENT);
+	c = sim_need(s, 0, 0);
+	CHECK_EQ(gch_final_set(&s->h, c, 2, &old), 0);
+	CHECK_EQ(gch_final_clear(&s->h, c, &old), 0);
+	s->precise[0] = c;
+}
+
+static void die(struct sim *s, struct pair *p)
+{
+	u64 old;
+
+	p->a = sim_need(s, 0, 0);
+	p->b = sim_need(s, 0, 0);
+	sim_need(s, 0, 0);
+	sim_store(s, p->a, p->b);
+	CHECK_EQ(gch_final_set(&s->h, p->a, 77, &old), 0);
+	sim_trace_begin(s);
+	sim_trace_round(s);
+	sim_trace_finish(s);
+}
+
+/* Both are as they were, and now the program may have them. */
+static void fetch_pair(struct sim *s, const struct pair *p)
+{
+	struct gcheap_ready item;
+
+	CHECK_EQ(fetch(s, &item), 1);
+	CHECK(item.addr == p->a && item.cookie == 77);
+	CHECK(sim_allocated(s, p->a) && sim_allocated(s, p->b));
+	CHECK_EQ(sim_load(s, p->a), p->b);
+	sim_verify(s);
+}
+
+/* To the end, and given up in the midst of it. */
+void gct_final_beside(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	struct gcheap_ready item;
+	struct pair p = { };
+
+	s->arg = &p;
+	s->between = beside;
+	die(s, &p);
+	sim_sweep_phase(s);
+	CHECK(p.looks);
+	CHECK(sim_allocated(s, s->precise[0]));
+	fetch_pair(s, &p);
+	s->between = NULL;
+	die(s, &p);
+	gch_cycle_finalize(&s->h);
+	while (!s->h.finals.dying)
+		CHECK(gch_final_some(&s->h, 1));
+	CHECK(!gch_final_peek(&s->h, &item, 1));
+	sim_verify(s);
+	gch_cycle_abandon(&s->h);
+	fetch_pair(s, &p);
 	sim_close(s);
 }

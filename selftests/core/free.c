@@ -140,7 +140,7 @@ void gct_free_unswept(void)
 	s->precise[0] = a;
 	s->precise[1] = c;
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	bad(s, b);
 	good(s, a);
 	good(s, c);

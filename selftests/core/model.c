@@ -52,6 +52,8 @@ static const struct kind kinds[] = {
  * @words: what the program has written there
  * @cookie: of its finalizer, 0: none; @ready: dead, and not fetched
  * @pushed: in a ring of early frees
+ * @asleep: reached by nothing but dead objects that have finalizers, which are being looked
+ *	for: the program cannot come by it
  */
 struct obj {
 	u64 addr;
@@ -59,7 +61,7 @@ struct obj {
 	u64 cookie;
 	u32 bytes, extent;
 	u8 kind;
-	bool marked, black, ready, pushed;
+	bool marked, black, ready, pushed, asleep;
 };
 
 struct model {
@@ -142,9 +144,16 @@ static void write_word(struct model *m, struct obj *o, u32 w, u64 value)
 		o->words[w] = value;
 }
 
+/* Whether the program has nothing to do with an object. */
+static bool is_away(const struct obj *o)
+{
+	return o->pushed || o->asleep;
+}
+
 static u64 random_junk(struct model *m)
 {
-	switch (pick(m, 4)) {
+	/* In FINALIZE nothing that could be where something has died: it may be weak. */
+	switch (pick(m, m->s->h.phase == GCHEAP_PHASE_FINALIZE ? 2 : 4)) {
 	case 0:
 		return gct_rand64(&m->r);
 	case 1:
@@ -166,7 +175,7 @@ static u64 random_word(struct model *m, bool ambiguous, u32 tag_bits)
 	if (!m->n || !pick(m, 6))
 		return pick(m, 2) ? 0 : random_junk(m);
 	o = &m->obj[pick(m, m->n)];
-	if (o->pushed)
+	if (is_away(o))
 		return 0;
 	word = o->addr;
 	if (!pick(m, 4))
@@ -184,7 +193,7 @@ static void step_link(struct model *m)
 	const struct kind *k = &kinds[o->kind];
 	u32 w = pick(m, o->bytes / 8);
 
-	if (o->pushed)
+	if (is_away(o))
 		return;
 	if (pick(m, 2))
 		w = pick(m, min_t(u32, o->bytes / 8, 12));
@@ -200,7 +209,7 @@ static void step_unlink(struct model *m)
 	struct obj *o = &m->obj[pick(m, m->n)];
 	u32 w;
 
-	if (o->pushed)
+	if (is_away(o))
 		return;
 	for (w = 0; w < o->bytes / 8; w++)
 		if (o->words[w] && pick(m, 2))
@@ -276,11 +285,18 @@ static void step_alloc(struct model *m)
 		m->st->refused++;
 }
 
-/* The program may free early only what nothing refers to. */
-static void cut_off(struct model *m, const struct obj *o)
+/*
+ * The program may free early only what nothing refers to: false if it cannot come by
+ * what does.
+ */
+static bool cut_off(struct model *m, const struct obj *o)
 {
 	u32 i, w;
 
+	for (i = 0; i < m->n; i++)
+		for (w = 0; m->obj[i].asleep && w < m->obj[i].bytes / 8; w++)
+			if (m->obj[i].words[w] - o->addr <= o->extent)
+				return false;
 	for (i = 0; i < NROOTS; i++) {
 		if (m->ambiguous[i] - o->addr <= o->extent)
 			m->ambiguous[i] = 0;
@@ -291,6 +307,7 @@ static void cut_off(struct model *m, const struct obj *o)
 		for (w = 0; w < m->obj[i].bytes / 8; w++)
 			if (m->obj[i].words[w] - o->addr <= o->extent)
 				write_word(m, &m->obj[i], w, 0);
+	return true;
 }
 
 static void poison(struct model *m, const struct obj *o)
@@ -307,9 +324,8 @@ static void step_free(struct model *m)
 	struct obj *o = &m->obj[i];
 	u64 early = m->s->h.n.freed_early, bad = m->s->h.n.bad_frees;
 
-	if (o->ready || o->pushed)
+	if (o->ready || is_away(o) || !cut_off(m, o))
 		return;
-	cut_off(m, o);
 	poison(m, o);
 	memset(o->words, 0x5a, o->bytes);
 	if (pick(m, 2)) {
@@ -358,7 +374,7 @@ static void step_final(struct model *m)
 	struct obj *o = &m->obj[pick(m, m->n)];
 	u64 old;
 
-	if (o->pushed || o->ready)
+	if (o->ready || is_away(o))
 		return;
 	if (pick(m, 3)) {
 		CHECK_EQ(gch_final_set(&m->s->h, o->addr, ++m->cookies, &old), 0);
@@ -715,7 +731,7 @@ static void judge_weak(struct model *m, struct obj *o, u32 w)
 	m->st->weak++;
 }
 
-/* Objects that the core has queued were not reached. */
+/* Exactly those that have died are queued. */
 static void judge_ready(struct model *m)
 {
 	struct gcheap_ready *items;
@@ -728,18 +744,21 @@ static void judge_ready(struct model *m)
 		i = find(m, items[k].addr);
 		CHECK(i != NONE && m->obj[i].addr == items[k].addr);
 		CHECK_EQ(m->obj[i].cookie, items[k].cookie);
-		CHECK(m->obj[i].ready || !m->obj[i].marked);
-		m->obj[i].ready = true;
+		CHECK(m->obj[i].ready);
 	}
 	env_free(items);
+	for (i = 0; i < m->n; i++) {
+		n -= m->obj[i].ready;
+		m->obj[i].asleep = false;
+	}
+	CHECK_EQ(n, 0);
 }
 
-/* In the phase FINISH: take over what the core has found. */
+/* In the phase FINISH: take over what the core has found, and see what comes of it. */
 static void judge_finish(struct model *m)
 {
 	u32 i;
 
-	judge_ready(m);
 	for (i = 0; i < m->n; i++) {
 		struct obj *o = &m->obj[i];
 
@@ -749,6 +768,17 @@ static void judge_finish(struct model *m)
 	}
 	for (i = 0; i < m->n; i++)
 		m->obj[i].marked = is_kept(m, &m->obj[i]);
+	for (i = 0; i < m->n; i++) {
+		struct obj *o = &m->obj[i];
+
+		o->asleep = !o->marked;
+		o->ready |= o->cookie && !o->marked;
+	}
+	for (i = 0; i < m->n; i++)
+		if (m->obj[i].ready)
+			found(m, i);
+	search(m);
+	clear_weak(m);
 }
 
 static void bury(struct model *m)
@@ -852,7 +882,10 @@ static void cycle(struct model *m)
 		m->st->traced++;
 	}
 	bury(m);
-	sim_sweep_phase(m->s);
+	sim_finalize(m->s);
+	judge_ready(m);
+	gch_cycle_sweep(&m->s->h);
+	sim_sweep_rest(m->s);
 	compare(m);
 	sim_verify(m->s);
 	if (!pick(m, 3))

@@ -621,9 +621,28 @@ void sim_sweep_rest(struct sim *s)
 		sim_verify(s);
 }
 
+/* From the phase FINISH to the end of FINALIZE. */
+void sim_finalize(struct sim *s)
+{
+	gch_cycle_finalize(&s->h);
+	do {
+		if (s->h.black)
+			slice(s);
+	} while (gch_final_some(&s->h, 2));
+	if (s->slow)
+		sim_verify(s);
+}
+
+/* From the phase FINISH to the beginning of the sweep. */
+void sim_sweep_begin(struct sim *s)
+{
+	sim_finalize(s);
+	gch_cycle_sweep(&s->h);
+}
+
 void sim_sweep_phase(struct sim *s)
 {
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	sim_sweep_rest(s);
 }
 

@@ -95,6 +95,8 @@ void sim_trace_begin(struct sim *s);
 void sim_trace_round(struct sim *s);
 void sim_trace_pause(struct sim *s);
 void sim_trace_finish(struct sim *s);
+void sim_finalize(struct sim *s);
+void sim_sweep_begin(struct sim *s);
 void sim_trace_phase(struct sim *s, u32 rounds);
 void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);

@@ -231,7 +231,7 @@ void gct_span_limit_sweep(void)
 	gch_thread_retire(&s->h, 0, 0);
 	s->place[0][0].n = 0;
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	for (i = 0; i < 40 * NCELLS - 1; i++)
 		sim_need(s, 0, 0);
 	CHECK(!sim_alloc(s, 0, 0));

@@ -27,7 +27,7 @@ static struct sim *before_sweep(u32 spans, u32 nth, u64 *keep)
 	s->place[0][0].n = 0;
 	s->slow = true;
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	return s;
 }
 
@@ -104,7 +104,7 @@ void gct_sweep_owned(void)
 	s->precise[0] = b;
 	sim_need(s, 0, 0);
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	c = sim_need(s, 0, 0);
 	d = sim_need(s, 0, 0);
 	sim_sweep_rest(s);
@@ -127,7 +127,7 @@ void gct_sweep_retired(void)
 	s->precise[0] = b;
 	sim_need(s, 0, 0);
 	sim_mark_phase(s);
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	c = sim_need(s, 0, 0);
 	gch_thread_retire(&s->h, 0, 0);
 	s->place[0][0].n = 0;

@@ -127,7 +127,7 @@ void gct_weak_array(void)
 
 static void sweep(struct sim *s)
 {
-	gch_cycle_sweep(&s->h);
+	sim_sweep_begin(s);
 	while (gch_sweep_some(&s->h, 100))
 		;
 	gch_cycle_end(&s->h);

@@ -242,6 +242,7 @@ static void collect(void)
 	}
 	gch_cycle_finish(&s->h);
 	sim_verify(s);
+	sim_finalize(s);
 	gch_cycle_sweep(&s->h);
 	env_unlock(&s->h.lock);
 	pthread_rwlock_unlock(&world);

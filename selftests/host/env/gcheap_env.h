@@ -87,6 +87,12 @@ static inline u32 env_cmpxchg32(u32 *p, u32 old, u32 new)
 	return old;
 }
 
+static inline u64 env_cmpxchg64(u64 *p, u64 old, u64 new)
+{
+	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return old;
+}
+
 static inline bool env_test_and_set(u64 *map, u32 bit)
 {
 	u64 mask = 1ull << (bit % 64);
