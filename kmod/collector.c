@@ -443,6 +443,28 @@ static int outcome(struct gch *g, u64 n)
 }
 
 /**
+ * gch_await_begun() - wait for the beginning of a cycle that ought to be under way
+ *
+ * Without locks. Return: 0: threads are to help it along, an attempt has ended, or
+ * collections are held; -EINTR: a fatal signal; -ENXIO: dead.
+ */
+int gch_await_begun(struct gch *g)
+{
+	struct gch_requests *q = &g->req;
+	u64 n;
+
+	spin_lock(&q->wait.lock);
+	n = q->asked > q->tried ? q->asked : 0;
+	spin_unlock(&q->wait.lock);
+	if (!n)
+		n = request(g, false, false);
+	if (n && wait_event_killable(q->wait, READ_ONCE(g->core.black) ||
+				     READ_ONCE(q->tried) >= n || READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+/**
  * gch_collect() - explicit collection
  * @wait: until it is done, sweep included
  * @full: not a young one

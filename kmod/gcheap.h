@@ -285,6 +285,7 @@ void gch_cycle_verify(struct gch *g);
 void gch_collector_init(struct gch *g);
 void gch_collector_wake(struct gch *g);
 int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle);
+int gch_await_begun(struct gch *g);
 int gch_collect_for_room(struct gch *g);
 void gch_collect_if_due(struct gch *g);
 int gch_hold(struct gch *g, int delta, u32 *count);

@@ -6,7 +6,8 @@
  * the program runs begins earlier, by as much as was handed out in the last one. From
  * there on marking has to advance as evenly as allocation does: a thread that comes for
  * memory while it lags behind marks before it gets some (an assist), in its own time and
- * on its own account. Past the goal threads wait for the end of the marking.
+ * on its own account. Past the goal threads wait for the end of the marking, and for its
+ * beginning if it is late: the collector may wait for a processor that they keep busy.
  * After Go's pacer (Hudson and Clements, "Go 1.5 concurrent garbage collector pacing").
  */
 #include <linux/ktime.h>
@@ -221,6 +222,13 @@ static bool pay(struct gch *g)
 	return g->core.black && debt && handed(g) >= g->pace.room;
 }
 
+/* Whether marking should be over by now, and is not even under way. */
+static bool is_late(const struct gch *g)
+{
+	return READ_ONCE(g->concurrent) &&
+	       READ_ONCE(g->core.n.alloc_since) >= READ_ONCE(g->trigger);
+}
+
 /**
  * gch_pace_assist() - before a thread is given memory: it may have to mark first
  *
@@ -237,8 +245,11 @@ int gch_pace_assist(struct gch *g)
 	    wait_event_killable(g->thawed, !gch_track_full(&g->track) || READ_ONCE(g->dead)))
 		return -EINTR;
 
-	if (!READ_ONCE(g->core.black))
-		return 0;
+	if (!READ_ONCE(g->core.black)) {
+		err = is_late(g) ? gch_await_begun(g) : 0;
+		if (err || !READ_ONCE(g->core.black))
+			return err;
+	}
 	err = gch_lock_thawed(g);
 	if (err)
 		return err;

@@ -335,6 +335,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 	gch_cycle_trace(&g->core, young);
 	gch_pace_begin(g, young);
 	gch_unlock(g);
+	wake_up_all(&g->req.wait);	/* gch_await_begun() */
 	err = trace_pauses(g, bad) ?: finalize(g);
 	env_lock(&g->core.lock);
 	if (err) {
