@@ -197,6 +197,9 @@ static void step_link(struct model *m)
 		return;
 	if (pick(m, 2))
 		w = pick(m, min_t(u32, o->bytes / 8, 12));
+	/* In FINALIZE an array does not take in words that may refer to what has died. */
+	if (w == k->length && k->elem_weak && m->s->h.phase == GCHEAP_PHASE_FINALIZE)
+		return;
 	if (k->layout == GCHEAP_TYPED && w == k->length)
 		write_word(m, o, w, pick(m, 4) ? pick(m, o->bytes / 8) : gct_rand64(&m->r));
 	else
@@ -489,18 +492,15 @@ static void word_ambiguous(struct model *m, u64 word)
 		found(m, i);
 }
 
-/* Call fn for the words of a typed object that a pair of maps says. */
-static void each_typed(struct model *m, struct obj *o, bool weak,
-		       void (*fn)(struct model *m, struct obj *o, u32 w))
+/* Call fn for the words of a typed object of @n elements that a pair of maps says. */
+static void each_typed_of(struct model *m, struct obj *o, u64 n, bool weak,
+			  void (*fn)(struct model *m, struct obj *o, u32 w))
 {
 	const struct kind *k = &kinds[o->kind];
 	u64 fixed = weak ? k->fixed_weak : k->fixed_ptr;
-	u64 elem = weak ? k->elem_weak : k->elem_ptr;
-	u64 n = k->elem ? (o->bytes / 8 - k->fixed) / k->elem : 0, i;
+	u64 elem = weak ? k->elem_weak : k->elem_ptr, i;
 	u32 w;
 
-	if (n && k->length != GCHEAP_NO_LENGTH)
-		n = min(n, o->words[k->length]);
 	for (w = 0; w < k->fixed; w++)
 		if (fixed & (1ull << w))
 			fn(m, o, w);
@@ -508,6 +508,25 @@ static void each_typed(struct model *m, struct obj *o, bool weak,
 		for (w = 0; w < k->elem; w++)
 			if (elem & (1ull << w))
 				fn(m, o, k->fixed + i * k->elem + w);
+}
+
+/* Elements that there is room for. */
+static u64 room(const struct obj *o)
+{
+	const struct kind *k = &kinds[o->kind];
+
+	return k->elem ? (o->bytes / 8 - k->fixed) / k->elem : 0;
+}
+
+static void each_typed(struct model *m, struct obj *o, bool weak,
+		       void (*fn)(struct model *m, struct obj *o, u32 w))
+{
+	const struct kind *k = &kinds[o->kind];
+	u64 n = room(o);
+
+	if (n && k->length != GCHEAP_NO_LENGTH)
+		n = min(n, o->words[k->length]);
+	each_typed_of(m, o, n, weak, fn);
 }
 
 static bool has_pairs(const struct obj *o)
@@ -731,6 +750,13 @@ static void judge_weak(struct model *m, struct obj *o, u32 w)
 	m->st->weak++;
 }
 
+/* An array that was longer while marking: what was looked at then may be cleared as well. */
+static void judge_past_length(struct model *m, struct obj *o, u32 w)
+{
+	if (sim_load(m->s, o->addr + 8 * (u64)w) != o->words[w])
+		judge_weak(m, o, w);
+}
+
 /* Exactly those that have died are queued. */
 static void judge_ready(struct model *m)
 {
@@ -763,8 +789,10 @@ static void judge_finish(struct model *m)
 		struct obj *o = &m->obj[i];
 
 		/* R2: a cell handed out last is black, and looked at as what is marked. */
-		if (kinds[o->kind].layout == GCHEAP_TYPED && (o->black || is_marked(m, o)))
-			each_typed(m, o, true, judge_weak);
+		if (kinds[o->kind].layout != GCHEAP_TYPED || !(o->black || is_marked(m, o)))
+			continue;
+		each_typed(m, o, true, judge_weak);
+		each_typed_of(m, o, room(o), true, judge_past_length);
 	}
 	for (i = 0; i < m->n; i++)
 		m->obj[i].marked = is_kept(m, &m->obj[i]);
