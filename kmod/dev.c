@@ -80,6 +80,8 @@ void gch_kill(struct gch *g)
 	wake_up_all(&g->req.wait);
 	wake_up_all(&g->callback.asked);
 	wake_up_all(&g->callback.answered);
+	wake_up_all(&g->lent.wanted_wait);
+	wake_up_all(&g->lent.done_wait);
 	wake_up_all(&g->events.wait);
 	if (smp_load_acquire(&g->ready))	/* pairs with do_setup() */
 		gch_collector_wake(g);	/* to give its pages back */
@@ -146,6 +148,7 @@ static int gch_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&g->thawed);
 	init_waitqueue_head(&g->req.wait);
 	gch_callback_init(&g->callback);
+	gch_lent_init(&g->lent);
 	xa_init(&g->tcb);
 	gch_events_init(&g->events);
 	gch_collector_init(g);

@@ -97,6 +97,23 @@ struct gch_callback {
 };
 
 /**
+ * struct gch_lent - the program's thread that is lent to the collector
+ * @lent: there is one; @over: it is to return
+ * @away: it did not get on when it was to mark, and has not been seen since
+ * @wanted: it is to mark, until it says that there is no more
+ * @wanted_wait: the thread waits here; @done_wait: the collector
+ * Under core.lock.
+ */
+struct gch_lent {
+	bool lent;
+	bool over;
+	bool away;
+	bool wanted;
+	wait_queue_head_t wanted_wait;
+	wait_queue_head_t done_wait;
+};
+
+/**
  * struct gch_pace - when cycles that mark beside the program begin and how they advance
  * @start: bytes handed out since the last marking when the next is due
  * @runway: bytes handed out while marking, lately
@@ -222,6 +239,7 @@ struct gch {
 	struct gch_roots roots;
 	struct gch_track track;
 	struct gch_callback callback;
+	struct gch_lent lent;
 	struct gch_requests req;
 	struct gch_events events;
 	struct gch_crew crew;
@@ -248,6 +266,11 @@ void gch_callback_init(struct gch_callback *cb);
 int gch_callback_ask(struct gch *g);
 void gch_callback_end(struct gch *g, u32 thread, bool lost);
 int gch_callback_call(struct gch *g, struct gcheap_callback *a);
+
+/* lend.c */
+void gch_lent_init(struct gch_lent *l);
+void gch_lent_mark(struct gch *g);
+int gch_lend_call(struct gch *g, struct gcheap_lend *a);
 
 /* pacer.c */
 void gch_clock_start(struct gch *g);

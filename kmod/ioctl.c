@@ -35,6 +35,7 @@ union gch_arg {
 	struct gcheap_verify verify;
 	struct gcheap_callback callback;
 	struct gcheap_offheap offheap;
+	struct gcheap_lend lend;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -881,6 +882,11 @@ static int do_callback(struct gch *g, union gch_arg *arg)
 	return gch_callback_call(g, &arg->callback);
 }
 
+static int do_lend(struct gch *g, union gch_arg *arg)
+{
+	return gch_lend_call(g, &arg->lend);
+}
+
 /* Shortest argument: what every structure begins with, size and flags. */
 #define ARG_MIN		8
 
@@ -931,6 +937,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_CALLBACK, gcheap_callback,
 	     GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END, false, do_callback),
 	CALL(GCHEAP_IOC_OFFHEAP, gcheap_offheap, 0, false, do_offheap),
+	CALL(GCHEAP_IOC_LEND, gcheap_lend, GCHEAP_LEND_END, false, do_lend),
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)

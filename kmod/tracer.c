@@ -61,6 +61,8 @@ static int drain(struct gch *g)
 		env_lock(&g->core.lock);
 		more = gch_crew_mark(g, ktime_get_ns() + SLICE_NS, false);
 		gch_unlock(g);
+		if (more)
+			gch_lent_mark(g);
 		gch_stress_point();
 		cond_resched();
 	} while (more);

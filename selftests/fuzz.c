@@ -17,6 +17,7 @@ static const uint8_t sizes[] = {
 	sizeof(struct gcheap_finalizer), sizeof(struct gcheap_finalizers),
 	sizeof(struct gcheap_info), sizeof(struct gcheap_verify),
 	sizeof(struct gcheap_callback), sizeof(struct gcheap_offheap),
+	sizeof(struct gcheap_lend),
 };
 
 static struct raw h;
@@ -84,6 +85,8 @@ static void one_ioctl(int fd, uint64_t *s)
 	/* Nobody wakes up who waits for a pause, and pauses wait for who does not answer. */
 	if (GCHEAP_IOC_SETUP + nr == GCHEAP_IOC_CALLBACK)
 		arg[1] = rnd(s) % 64 ? GCHEAP_CALLBACK_END : GCHEAP_CALLBACK_MORE;
+	if (GCHEAP_IOC_SETUP + nr == GCHEAP_IOC_LEND)
+		arg[1] = GCHEAP_LEND_END;
 	ioctl(fd, GCHEAP_IOC_SETUP + nr, arg);
 }
 

@@ -32,6 +32,7 @@ static const struct call {
 	CALL(VERIFY, verify, 0),
 	CALL(CALLBACK, callback, GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END),
 	CALL(OFFHEAP, offheap, 0),
+	CALL(LEND, lend, GCHEAP_LEND_END),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
@@ -44,6 +45,7 @@ union any {
 	struct gcheap_cache_create cache_create;
 	struct gcheap_thread thread;
 	struct gcheap_callback callback;
+	struct gcheap_lend lend;
 	struct gcheap_large large;
 	struct gcheap_root root;
 	struct gcheap_hold hold;
@@ -66,7 +68,7 @@ TEST(unknown)
 	struct raw h = raw_open(0);
 	union any a = { .size = sizeof(a) };
 
-	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x14), &a), ENOTTY);
+	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x15), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE + 1, 1), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, 0, &a), ENOTTY);
@@ -171,6 +173,9 @@ static union any sensible(const struct call *c)
 		break;
 	case GCHEAP_IOC_CALLBACK:
 		a.callback.thread = raw_thread + 1;
+		break;
+	case GCHEAP_IOC_LEND:
+		a.lend.flags = GCHEAP_LEND_END;		/* else it would not return */
 		break;
 	case GCHEAP_IOC_LARGE:
 		a.large.bytes = 100000;

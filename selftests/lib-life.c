@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/wait.h>
 
@@ -283,6 +284,37 @@ TEST(finalizers_run_once)
 	CHECK_EQ(gcheap_stats(&s), 0);
 	CHECK_EQ(s.finalizers, WATCHED - finalized);
 	expect_gone(WATCHED);
+}
+
+static void *lent(void *heap)
+{
+	return (void *)(intptr_t)gcheap_heap_lend(heap);
+}
+
+/* Counts are exact with another thread marking, and it comes back when it is told. */
+TEST(a_thread_is_lent)
+{
+	struct gcheap *h = precise_heap();
+	pthread_t t;
+	void *err;
+
+	CHECK_EQ(gcheap_tune(h, GCHEAP_TUNE_CONCURRENT, 1), 0);
+	CHECK_EQ(gcheap_heap_lend_end(h), -ENOENT);
+	CHECK(!pthread_create(&t, NULL, lent, h));
+	for (int i = 0; i < 30000; i++) {
+		void **link = gcheap_heap_alloc(h, 24);
+
+		CHECK(link);
+		link[0] = root[0];
+		root[0] = link;
+	}
+	expect(h, 30000);
+	while (gcheap_heap_lend_end(h))
+		sched_yield();
+	CHECK(!pthread_join(t, &err) && !err);
+	expect(h, 30000);
+	root[0] = NULL;
+	gcheap_close(h);
 }
 
 /* Values refer to their keys, as they do in tables. */

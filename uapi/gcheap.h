@@ -279,6 +279,7 @@ enum {
 #define GCHEAP_IOC_VERIFY	_IO(GCHEAP_IOC_TYPE, 0x11)
 #define GCHEAP_IOC_CALLBACK	_IO(GCHEAP_IOC_TYPE, 0x12)
 #define GCHEAP_IOC_OFFHEAP	_IO(GCHEAP_IOC_TYPE, 0x13)
+#define GCHEAP_IOC_LEND		_IO(GCHEAP_IOC_TYPE, 0x14)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
@@ -288,10 +289,12 @@ enum {
 #define GCHEAP_FEAT_CALLBACK	(1ULL << 5)	/* GCHEAP_IOC_CALLBACK */
 #define GCHEAP_FEAT_OFFHEAP	(1ULL << 6)	/* GCHEAP_IOC_OFFHEAP, soft limit */
 #define GCHEAP_FEAT_EPHEMERON	(1ULL << 7)	/* GCHEAP_CACHE_EPHEMERON */
+#define GCHEAP_FEAT_LEND	(1ULL << 8)	/* GCHEAP_IOC_LEND */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
-				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON)
+				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
+				 GCHEAP_FEAT_LEND)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -660,6 +663,20 @@ struct gcheap_offheap {
 	__u64 bytes;
 };
 
+#define GCHEAP_LEND_END		(1u << 0)
+/** struct gcheap_lend - GCHEAP_IOC_LEND: marking beside the threads is to be done in the
+ *	caller's time, so with its priority and in its control groups
+ * @ns: out: time it took of the caller
+ * Does not return before a signal comes (EINTR), the heap dies (ENXIO), or another thread
+ * calls with _END (ECANCELED; ENOENT for that one if none is lent). EBUSY: one is lent. Pauses
+ * and sweeping stay the kernel's, and marking that it cannot wait for: when the thread
+ * does not run for a while. */
+struct gcheap_lend {
+	__u32 size;
+	__u32 flags;
+	__u64 ns;
+};
+
 enum {				/* gcheap_event.type */
 	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
 	GCHEAP_EV_FAILED	= 2,	/* a: errno: a cycle's attempts have all ended */
@@ -706,6 +723,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_offheap) == 24);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_lend) == 16);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);
 
 #endif

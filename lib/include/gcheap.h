@@ -353,6 +353,17 @@ int gcheap_heap_unhold(struct gcheap *heap);
 int gcheap_offheap(ptrdiff_t delta);
 int gcheap_heap_offheap(struct gcheap *heap, ptrdiff_t delta);
 
+/**
+ * gcheap_lend - lend the caller to the collector, which marks in its time, beside the program
+ * With its priority, on its processors, in its control groups. Returns when another thread
+ * calls gcheap_lend_end(). -EBUSY: one is lent already; -EINTR: a signal handler ran.
+ * gcheap_lend_end - have that return; -ENOENT: none is lent. Before the heap is closed.
+ */
+int gcheap_lend(void);
+int gcheap_lend_end(void);
+int gcheap_heap_lend(struct gcheap *heap);
+int gcheap_heap_lend_end(struct gcheap *heap);
+
 /** gcheap_verify - check the heap's whole structure; -EUCLEAN: damage */
 int gcheap_verify(void);
 int gcheap_heap_verify(struct gcheap *heap);
