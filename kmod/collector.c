@@ -418,11 +418,14 @@ static u64 request(struct gch *g, bool explicit, bool full)
 	return n;
 }
 
-/* Until attempt @n is over: 0, -EINTR: a fatal signal, -ENXIO: dead. */
-static int await(struct gch *g, u64 n)
+/*
+ * Until attempt @n is over, or @begun: marking beside the program is under way. Return: 0,
+ * -EINTR: a fatal signal, -ENXIO: dead.
+ */
+static int await(struct gch *g, u64 n, bool begun)
 {
 	if (wait_event_killable(g->req.wait, READ_ONCE(g->req.tried) >= n ||
-				READ_ONCE(g->dead)))
+				(begun && READ_ONCE(g->core.black)) || READ_ONCE(g->dead)))
 		return -EINTR;
 	return READ_ONCE(g->dead) ? -ENXIO : 0;
 }
@@ -456,12 +459,7 @@ int gch_await_begun(struct gch *g)
 	spin_lock(&q->wait.lock);
 	n = q->asked > q->tried ? q->asked : 0;
 	spin_unlock(&q->wait.lock);
-	if (!n)
-		n = request(g, false, false);
-	if (n && wait_event_killable(q->wait, READ_ONCE(g->core.black) ||
-				     READ_ONCE(q->tried) >= n || READ_ONCE(g->dead)))
-		return -EINTR;
-	return READ_ONCE(g->dead) ? -ENXIO : 0;
+	return await(g, n ?: request(g, false, false), true);
 }
 
 /**
@@ -475,7 +473,7 @@ int gch_await_begun(struct gch *g)
 int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle)
 {
 	u64 n = request(g, true, full);
-	int err = wait ? await(g, n) : 0;
+	int err = wait ? await(g, n, false) : 0;
 
 	if (err)
 		return err;
@@ -490,7 +488,7 @@ int gch_collect_for_room(struct gch *g)
 
 	if (!n)
 		return -ENOMEM;
-	return await(g, n) == -EINTR ? -EINTR : 0;
+	return await(g, n, false) == -EINTR ? -EINTR : 0;
 }
 
 /** gch_collect_if_due() - start a cycle if enough has been allocated since
@@ -529,7 +527,7 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 	spin_unlock(&q->wait.lock);
 	if (err || delta < 0)
 		return err;
-	err = await(g, asked);
+	err = await(g, asked, false);
 	if (err) {
 		spin_lock(&q->wait.lock);
 		*count = --q->hold;

@@ -42,6 +42,7 @@ struct vm_area_struct;
 
 #define GCH_NEVENTS	256
 #define GCH_SLACK	16
+#define GCH_SLICE_NS	(100 * NSEC_PER_USEC)	/* of marking, between looks at who waits */
 #define GCH_BATCH_PAGES	(GCHEAP_BATCH * GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
 
 /**
@@ -284,6 +285,7 @@ void gch_pace_begin(struct gch *g, bool young);
 void gch_pace_stopped(struct gch *g);
 void gch_pace_end(struct gch *g);
 void gch_pace_settle(struct gch *g);
+bool gch_pace_slice(struct gch *g);
 int gch_pace_assist(struct gch *g);
 int gch_await_marked(struct gch *g);
 

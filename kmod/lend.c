@@ -11,13 +11,11 @@
  * Asleep or in a slice, it is stopped as any thread that is in a call.
  */
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 
 #include "gcheap.h"
 
-#define SLICE_NS	(100 * NSEC_PER_USEC)
 #define PATIENCE	msecs_to_jiffies(20)	/* without any progress */
 
 void gch_lent_init(struct gch_lent *l)
@@ -63,8 +61,6 @@ void gch_lent_mark(struct gch *g)
 			WRITE_ONCE(l->away, true);
 			WRITE_ONCE(l->wanted, false);
 		}
-		if (READ_ONCE(g->dead))
-			WRITE_ONCE(l->wanted, false);
 	}
 	env_unlock(&g->core.lock);
 }
@@ -73,7 +69,7 @@ void gch_lent_mark(struct gch *g)
 static int slice(struct gch *g, u64 *ns)
 {
 	struct gch_lent *l = &g->lent;
-	u64 t0;
+	u64 before;
 	int err;
 
 	err = gch_lock_thawed(g);
@@ -81,12 +77,10 @@ static int slice(struct gch *g, u64 *ns)
 		return err;
 	WRITE_ONCE(l->away, false);
 	if (l->wanted && g->core.black) {
-		t0 = ktime_get_ns();
-		if (!gch_mark_until(g, t0 + SLICE_NS))
+		before = g->pace.assisted;
+		if (!gch_pace_slice(g))
 			done(l);
-		t0 = ktime_get_ns() - t0;
-		g->pace.assisted += t0;
-		*ns += t0;
+		*ns += g->pace.assisted - before;
 	}
 	gch_unlock(g);
 	gch_stress_point();

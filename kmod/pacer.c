@@ -17,7 +17,6 @@
 #include "gcheap.h"
 #include "trace.h"
 
-#define SLICE_NS	(100 * NSEC_PER_USEC)
 #define CYCLE_WORK	SZ_256K	/* bytes marked for the price of roots and rounds */
 #define WHILE_NS	(50 * NSEC_PER_MSEC)
 #define YOUNG_SKIP	16u	/* full cycles at most after a young one that did not pay */
@@ -197,11 +196,25 @@ void gch_pace_settle(struct gch *g)
 	gch_pace_plan(g);
 }
 
+/**
+ * gch_pace_slice() - mark for a slice in a thread's own time, which the limiter counts
+ *
+ * core.lock held, marking under way, not in a frozen phase. Return: whether there is more.
+ */
+bool gch_pace_slice(struct gch *g)
+{
+	u64 t0 = ktime_get_ns();
+	bool more = gch_mark_until(g, t0 + GCH_SLICE_NS);
+
+	g->pace.assisted += ktime_get_ns() - t0;
+	return more;
+}
+
 /* Mark until there is no debt or nothing at hand. Return: whether past the goal. */
 static bool pay(struct gch *g)
 {
 	struct gch_counts *n = &g->core.n;
-	u64 before = n->marked_bytes, debt = 0, t0;
+	u64 before = n->marked_bytes, debt = 0;
 	bool more = true;
 
 	while (more && g->core.black && !gch_phase_frozen(&g->core)) {
@@ -209,9 +222,7 @@ static bool pay(struct gch *g)
 				     g->pace.room);
 		if (!debt)
 			break;
-		t0 = ktime_get_ns();
-		more = gch_mark_until(g, t0 + SLICE_NS);
-		g->pace.assisted += ktime_get_ns() - t0;
+		more = gch_pace_slice(g);
 		g->assists++;
 		g->assist_bytes += n->marked_bytes - before;
 		before = n->marked_bytes;

@@ -29,7 +29,6 @@
 #include "trace.h"
 
 #define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
-#define SLICE_NS	(100 * NSEC_PER_USEC)
 #define STEP		4	/* spans or pages between looks at the clock */
 #define PAUSES		40	/* then the attempt has failed */
 #define ROUNDS		4	/* between pauses */
@@ -59,7 +58,7 @@ static int drain(struct gch *g)
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
 		env_lock(&g->core.lock);
-		more = gch_crew_mark(g, ktime_get_ns() + SLICE_NS, false);
+		more = gch_crew_mark(g, ktime_get_ns() + GCH_SLICE_NS, false);
 		gch_unlock(g);
 		if (more)
 			gch_lent_mark(g);
@@ -69,8 +68,11 @@ static int drain(struct gch *g)
 	return 0;
 }
 
-/* Then what weak words and ephemerons are noted for: the same. */
-static int settle(struct gch *g)
+/* Some of what comes when nothing is queued, under core.lock. Return: whether there is more. */
+typedef bool (*step_t)(struct gch_heap *h);
+
+/* Until that is done as well: 0, or -ENXIO. */
+static int drain_and(struct gch *g, step_t step)
 {
 	bool more;
 	int err;
@@ -80,11 +82,23 @@ static int settle(struct gch *g)
 		if (err)
 			return err;
 		env_lock(&g->core.lock);
-		more = gch_weak_settle(&g->core, STEP, false);
+		more = step(&g->core);
 		gch_unlock(g);
 		gch_stress_point();
 	} while (more);
 	return 0;
+}
+
+/* What weak words and ephemerons are noted for. */
+static bool settle(struct gch_heap *h)
+{
+	return gch_weak_settle(h, STEP, false);
+}
+
+/* Dead objects that have finalizers, and what these refer to. */
+static bool finalize(struct gch_heap *h)
+{
+	return gch_final_some(h, STEP);
 }
 
 static int round_of(struct gch *g, bool last, u64 *pages)
@@ -127,7 +141,7 @@ static int catch_up(struct gch *g, u32 cap)
 	if (!err)
 		err = rounds(g);
 	if (!err)
-		err = settle(g);
+		err = drain_and(g, settle);
 	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 4; i++)
 		err = round_again(g);
 	if (err)
@@ -300,22 +314,6 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	return err;
 }
 
-/* Dead objects that have finalizers, and what these refer to: 0, or -ENXIO. */
-static int finalize(struct gch *g)
-{
-	bool more;
-	int err;
-
-	do {
-		env_lock(&g->core.lock);
-		more = gch_final_some(&g->core, STEP);
-		gch_unlock(g);
-		gch_stress_point();
-		err = drain(g);
-	} while (more && !err);
-	return err;
-}
-
 /**
  * gch_trace() - mark while the program runs
  * @young: marks are those of the last cycle, which g->sticky said
@@ -338,7 +336,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 	gch_pace_begin(g, young);
 	gch_unlock(g);
 	wake_up_all(&g->req.wait);	/* gch_await_begun() */
-	err = trace_pauses(g, bad) ?: finalize(g);
+	err = trace_pauses(g, bad) ?: drain_and(g, finalize);
 	env_lock(&g->core.lock);
 	if (err) {
 		g->sticky = false;

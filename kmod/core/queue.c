@@ -19,7 +19,7 @@ static bool claim(struct gch_heap *h, struct gch_slot *s, u32 as)
 	if (READ_ONCE(s->qnext))
 		return false;
 	if (unlikely(h->shared))
-		return !env_cmpxchg32(&s->qnext, 0, as);
+		return !env_cmpxchg(&s->qnext, 0, as);
 	s->qnext = as;
 	return true;
 }

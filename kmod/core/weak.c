@@ -134,7 +134,7 @@ static bool clear_word(struct marker *m, u64 off)
 	if (is == NEW)
 		note(m->h, off);
 	/* The program may run, and have written there meanwhile. */
-	if (is != WHITE || env_cmpxchg64(p, word, 0) != word)
+	if (is != WHITE || env_cmpxchg(p, word, 0) != word)
 		return false;
 	m->h->n.weak_cleared++;
 	return true;

@@ -46,8 +46,7 @@
 #define env_spin_unlock(l)	spin_unlock(l)
 
 /* Full barriers, as all of the kernel's that return something. */
-#define env_cmpxchg32(p, old, new)	cmpxchg(p, old, new)
-#define env_cmpxchg64(p, old, new)	cmpxchg(p, old, new)
+#define env_cmpxchg(p, old, new)	cmpxchg(p, old, new)
 #define env_test_and_set(map, bit)	test_and_set_bit(bit, (unsigned long *)(map))
 /* Who uses it says for what. */
 #define env_mb()		smp_mb()

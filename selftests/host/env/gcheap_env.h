@@ -81,17 +81,12 @@ typedef pthread_mutex_t env_spin_t;
 #define env_spin_unlock(l)	pthread_mutex_unlock(l)
 
 /* As the kernel's: the old value, and a full barrier. */
-static inline u32 env_cmpxchg32(u32 *p, u32 old, u32 new)
-{
-	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	return old;
-}
-
-static inline u64 env_cmpxchg64(u64 *p, u64 old, u64 new)
-{
-	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	return old;
-}
+#define env_cmpxchg(p, old, new) ({						\
+	__typeof__(*(p)) was_ = (old);						\
+	__atomic_compare_exchange_n(p, &was_, new, false, __ATOMIC_SEQ_CST,	\
+				    __ATOMIC_SEQ_CST);				\
+	was_;									\
+})
 
 static inline bool env_test_and_set(u64 *map, u32 bit)
 {
