@@ -2,7 +2,6 @@
 /* A thread that is lent marks beside the program in its own time. */
 #include "raw.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -63,7 +62,6 @@ static void start(void)
 	raw_param(&h, GCHEAP_PARAM_CHECK, 1);
 	node = raw_typed(&h, 6, 0x03, 0);
 	raw_root(&h, 0, &keep, sizeof(keep), NULL);
-	/* Two ways on from each, so that many spans wait to be scanned at a time. */
 	for (int i = 0; i < NODES; i++) {
 		p = raw_take(&h, node);
 		p[0] = (uintptr_t)keep;
@@ -71,13 +69,6 @@ static void start(void)
 		keep = p;
 	}
 	raw_flush(&h);
-}
-
-static void collect_start(void)
-{
-	struct gcheap_collect arg = { .size = sizeof(arg) };
-
-	CHECK(!ioctl(h.fd, GCHEAP_IOC_COLLECT, &arg));
 }
 
 static void collect_some(void)
@@ -95,6 +86,7 @@ static bool stop;
 
 static void *spin(void *arg)
 {
+	raw_go_first((uintptr_t)arg);
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
 		;
 	return arg;
@@ -181,7 +173,7 @@ TEST(while_all_are_at_work)
 	garbage = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
 	before = raw_status(&h).cycles;
 	while (raw_status(&h).cycles < before + CYCLES) {
-		collect_start();
+		raw_collect_start(&h, 0);
 		for (int i = 0; i < 2000; i++)
 			*(uint64_t **)raw_take(&h, garbage) = keep;
 	}
@@ -194,24 +186,22 @@ TEST(while_all_are_at_work)
 /* Of a processor that another thread keeps. It is done without, and takes up again. */
 TEST(one_that_does_not_run)
 {
-	struct sched_param first = { .sched_priority = 1 }, last = { };
-	cpu_set_t set;
+	uintptr_t cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	struct sched_param last = { };
 	struct lent l;
 	pthread_t hog;
+	cpu_set_t set;
 
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (!cpu)
 		SKIP("one processor");
 	start();
 	lend_one(&l);
 	CPU_ZERO(&set);
-	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
-	CHECK(!pthread_create(&hog, NULL, spin, NULL));
-	CHECK(!pthread_setaffinity_np(hog, sizeof(set), &set));
+	CPU_SET(cpu, &set);
 	CHECK(!pthread_setaffinity_np(l.thread, sizeof(set), &set));
 	CHECK(!pthread_setschedparam(l.thread, SCHED_IDLE, &last));
-	CHECK(!pthread_setschedparam(hog, SCHED_FIFO, &first));
+	CHECK(!pthread_create(&hog, NULL, spin, (void *)cpu));
 	collect_some();
-	CHECK(!pthread_setschedparam(hog, SCHED_OTHER, &last));
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	collect_some();
 	end_one(&l);
@@ -227,7 +217,7 @@ TEST(killed_with_it)
 	if (!pid) {
 		start();
 		lend_one(&l);
-		collect_start();
+		raw_collect_start(&h, 0);
 		kill(getpid(), SIGKILL);
 	}
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);

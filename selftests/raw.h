@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -331,6 +332,26 @@ UNUSED static void raw_free(struct raw *h, void *p)
 		CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_FLUSH, &f), 0);
 	t->free_ring[t->free_head & (GCHEAP_RING - 1)] = (uintptr_t)p;
 	__atomic_store_n(&t->free_head, t->free_head + 1, __ATOMIC_RELEASE);
+}
+
+/* The caller keeps a processor: nothing that is not as urgent runs there. */
+UNUSED static void raw_go_first(unsigned int cpu)
+{
+	struct sched_param p = { .sched_priority = 1 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK(!sched_setaffinity(0, sizeof(set), &set));
+	CHECK(!sched_setscheduler(0, SCHED_FIFO, &p));
+}
+
+/* A collection that nobody waits for. */
+UNUSED static void raw_collect_start(struct raw *h, unsigned int flags)
+{
+	struct gcheap_collect c = { .size = sizeof(c), .flags = flags };
+
+	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_COLLECT, &c), 0);
 }
 
 UNUSED static int raw_try_collect(struct raw *h)

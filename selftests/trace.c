@@ -5,14 +5,6 @@
 #include <sys/uio.h>
 
 static struct trace t;
-static unsigned int small;
-
-static void begin(unsigned int way)
-{
-	trace_open(&t, way);
-	raw_param(&t.h, GCHEAP_PARAM_CHECK, 1);
-	small = raw_cache(&t.h, GCHEAP_CONSERVATIVE, 32);
-}
 
 static void end(void)
 {
@@ -33,20 +25,20 @@ static void end(void)
 #define TEST_WAYS(name, cycles, put)					\
 	TEST(name##_with_dirty_bits)					\
 	{								\
-		begin(GCHEAP_TRACK_DIRTY);				\
-		CHECK(trace_cycles(&t, cycles, small, put));		\
+		trace_open_checked(&t, GCHEAP_TRACK_DIRTY);		\
+		CHECK(trace_cycles(&t, cycles, put));			\
 		end();							\
 	}								\
 	TEST(name##_with_protection)					\
 	{								\
-		begin(GCHEAP_TRACK_PROTECT);				\
-		CHECK(trace_cycles(&t, cycles, small, put));		\
+		trace_open_checked(&t, GCHEAP_TRACK_PROTECT);		\
+		CHECK(trace_cycles(&t, cycles, put));			\
 		end();							\
 	}								\
 	TEST(name##_with_unmapping)					\
 	{								\
-		begin(GCHEAP_TRACK_UNMAP);				\
-		CHECK(trace_cycles(&t, cycles, small, put));		\
+		trace_open_checked(&t, GCHEAP_TRACK_UNMAP);		\
+		CHECK(trace_cycles(&t, cycles, put));			\
 		end();							\
 	}
 
@@ -93,8 +85,8 @@ static void direct(unsigned int way)
 	disk = open("/dev/vda", O_RDWR | O_DIRECT);
 	if (disk < 0)
 		SKIP("no disk");
-	begin(way);
-	CHECK(trace_cycles(&t, 5, small, put_direct));
+	trace_open_checked(&t, way);
+	CHECK(trace_cycles(&t, 5, put_direct));
 	end();
 }
 
@@ -113,20 +105,11 @@ TEST(direct_io_with_unmapping)
 	direct(GCHEAP_TRACK_UNMAP);
 }
 
-/* What is allocated meanwhile is kept with all that it refers to. */
-static void put_in_new(struct trace *t, void **word, void *value)
-{
-	void **p = raw_take(&t->h, small);
-
-	p[0] = value;
-	__atomic_store_n(word, (void *)p, __ATOMIC_SEQ_CST);
-}
-
 TEST(through_new_objects)
 {
 	for (unsigned int way = GCHEAP_TRACK_DIRTY; way <= GCHEAP_TRACK_UNMAP; way++) {
-		begin(way);
-		CHECK(trace_cycles(&t, 20, small, put_in_new));
+		trace_open_checked(&t, way);
+		CHECK(trace_cycles(&t, 20, trace_store_in_new));
 		raw_verify(&t.h);
 	}
 }
@@ -158,7 +141,6 @@ TEST(an_array_that_grows)
 	array = raw_try_large(&h, a.cache, WORDS * 8);
 	CHECK(array);
 	for (int i = 0; i < 20; i++) {
-		struct gcheap_collect c = { .size = sizeof(c) };
 		uint64_t before = raw_status(&h).cycles;
 		int n = 0;
 
@@ -172,7 +154,7 @@ TEST(an_array_that_grows)
 			keep[k] = p;
 			array[1 + k * 250] = (uintptr_t)p;
 		}
-		CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_COLLECT, &c), 0);
+		raw_collect_start(&h, 0);
 		while (raw_status(&h).cycles == before) {
 			if (raw_status(&h).phase != GCHEAP_PHASE_TRACE || n)
 				continue;
@@ -202,11 +184,10 @@ TEST(an_array_that_grows)
  */
 static bool take_over_while_traced(struct raw *h, void **tail, void **keep)
 {
-	struct gcheap_collect c = { .size = sizeof(c) };
 	uint64_t before = raw_status(h).cycles;
 	bool done = false;
 
-	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_COLLECT, &c), 0);
+	raw_collect_start(h, 0);
 	while (raw_status(h).cycles == before) {
 		if (done || raw_status(h).phase != GCHEAP_PHASE_TRACE)
 			continue;
@@ -313,75 +294,23 @@ TEST(roots_that_are_as_they_were)
 	raw_verify(&h);
 }
 
-/*
- * Steps of the collector take their time, and pauses end early at all of their points.
- * Moves between few pages are all to what pauses have logged, and moves between many to
- * more than they can.
- */
-static void under_stress(unsigned int way, uint32_t collect,
-			 void (*put)(struct trace *t, void **word, void *value))
-{
-	static const int hot[] = { 24, 200, PLACES };
-	bool intact = true;
-
-	begin(way);
-	t.collect = collect;
-	if (!raw_stress(300))
-		SKIP("module parameters cannot be set");
-	for (int i = 0; i < 3 && intact; i++) {
-		t.hot = hot[i];
-		intact = trace_cycles(&t, 12, small, put);
-	}
-	raw_stress(0);
-	CHECK(intact);
-	diag("%llu pauses in %llu cycles", raw_status(&t.h).pauses, raw_status(&t.h).cycles);
-	CHECK(raw_status(&t.h).pauses > 2 * raw_status(&t.h).cycles + 2);
-	CHECK_EQ(raw_status(&t.h).check_lost, 0);
-	raw_verify(&t.h);
-}
-
-TEST(stress_with_dirty_bits)
-{
-	under_stress(GCHEAP_TRACK_DIRTY, 0, trace_store);
-}
-
-TEST(stress_with_protection)
-{
-	under_stress(GCHEAP_TRACK_PROTECT, 0, trace_store);
-}
-
-TEST(stress_with_unmapping)
-{
-	under_stress(GCHEAP_TRACK_UNMAP, 0, trace_store);
-}
-
-TEST(stress_with_young_collections)
-{
-	under_stress(GCHEAP_TRACK_DIRTY, GCHEAP_COLLECT_YOUNG, trace_store);
-}
-
-TEST(stress_with_new_objects)
-{
-	under_stress(GCHEAP_TRACK_DEFAULT, 0, put_in_new);
-}
-
 /* What was marked once stays until a full collection comes, which finds it dead. */
 TEST(young_collections)
 {
 	struct gcheap_status s;
 
-	begin(GCHEAP_TRACK_DIRTY);
+	trace_open_checked(&t, GCHEAP_TRACK_DIRTY);
 	raw_param(&t.h, GCHEAP_PARAM_YOUNG, 2);
 	t.collect = GCHEAP_COLLECT_YOUNG;
-	CHECK(trace_cycles(&t, 30, small, trace_store));
+	CHECK(trace_cycles(&t, 30, trace_store));
 	s = raw_status(&t.h);
 	diag("%llu of %llu were young", s.cycles_young, s.cycles);
 	CHECK(s.cycles_young >= 28);
 	t.table[1] = NULL;		/* the ballast */
-	CHECK(trace_cycles(&t, 3, small, trace_store));
+	CHECK(trace_cycles(&t, 3, trace_store));
 	CHECK(raw_status(&t.h).live_objects > BALLAST);
 	t.collect = 0;
-	CHECK(trace_cycles(&t, 1, small, trace_store));
+	CHECK(trace_cycles(&t, 1, trace_store));
 	CHECK(raw_status(&t.h).live_objects < BALLAST);
 	CHECK_EQ(raw_status(&t.h).check_lost, 0);
 	raw_verify(&t.h);
@@ -389,10 +318,10 @@ TEST(young_collections)
 
 TEST(young_collections_through_new_objects)
 {
-	begin(GCHEAP_TRACK_DIRTY);
+	trace_open_checked(&t, GCHEAP_TRACK_DIRTY);
 	raw_param(&t.h, GCHEAP_PARAM_YOUNG, 2);
 	t.collect = GCHEAP_COLLECT_YOUNG;
-	CHECK(trace_cycles(&t, 30, small, put_in_new));
+	CHECK(trace_cycles(&t, 30, trace_store_in_new));
 	CHECK(raw_status(&t.h).cycles_young >= 28);
 	CHECK_EQ(raw_status(&t.h).check_lost, 0);
 	raw_verify(&t.h);
@@ -401,10 +330,10 @@ TEST(young_collections_through_new_objects)
 /* Back and forth between the two ways to mark, one the other's check. */
 TEST(in_turn_with_the_world_stopped)
 {
-	begin(GCHEAP_TRACK_DEFAULT);
+	trace_open_checked(&t, GCHEAP_TRACK_DEFAULT);
 	for (int i = 0; i < 10; i++) {
 		raw_param(&t.h, GCHEAP_PARAM_CONCURRENT, i % 2);
-		CHECK(trace_cycles(&t, 3, small, trace_store));
+		CHECK(trace_cycles(&t, 3, trace_store));
 	}
 	end();
 }
@@ -414,7 +343,7 @@ TEST(track_is_checked)
 	struct gcheap_param p = { .size = sizeof(p), .flags = GCHEAP_PARAM_SET,
 				  .param = GCHEAP_PARAM_TRACK, .value = 4 };
 
-	begin(GCHEAP_TRACK_DEFAULT);
+	trace_open_checked(&t, GCHEAP_TRACK_DEFAULT);
 	CHECK_ERR(ioctl(t.h.fd, GCHEAP_IOC_PARAM, &p), EINVAL);
 	p.param = GCHEAP_PARAM_PAUSE;
 	p.value = 0;

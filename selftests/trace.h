@@ -16,6 +16,7 @@ enum {
 
 struct trace {
 	struct raw h;
+	unsigned int small;	/* cache of what is allocated meanwhile */
 	void **table;		/* of all places; the only root */
 	uint64_t **place[PLACES];
 	uintptr_t mover[MOVERS];	/* hidden */
@@ -75,7 +76,15 @@ static void trace_open(struct trace *t, unsigned int way)
 	trace_fill(t, raw_cache(&t->h, GCHEAP_CONSERVATIVE, 4096),
 		   raw_cache(&t->h, GCHEAP_CONSERVATIVE, 32));
 	raw_collect(&t->h);
+	t->small = raw_cache(&t->h, GCHEAP_CONSERVATIVE, 32);
 	diag("tracking by %s", trace_ways[way]);
+}
+
+/* The same, and each marking is checked. */
+UNUSED static void trace_open_checked(struct trace *t, unsigned int way)
+{
+	trace_open(t, way);
+	raw_param(&t->h, GCHEAP_PARAM_CHECK, 1);
 }
 
 /* From one place to another; in both for a moment. @put: how it is stored there. */
@@ -96,6 +105,15 @@ UNUSED static void trace_store(struct trace *t, void **word, void *value)
 	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
 }
 
+/* What is allocated meanwhile is kept with all that it refers to. */
+UNUSED static void trace_store_in_new(struct trace *t, void **word, void *value)
+{
+	void **p = raw_take(&t->h, t->small);
+
+	p[0] = value;
+	trace_store(t, word, p);
+}
+
 /* Whether all movers are what they were. */
 static bool trace_intact(struct trace *t)
 {
@@ -111,24 +129,23 @@ static bool trace_intact(struct trace *t)
 }
 
 /* Move about during so many cycles, and allocate what would take a lost one's place. */
-static bool trace_cycles(struct trace *t, int cycles, unsigned int small,
+static bool trace_cycles(struct trace *t, int cycles,
 			 void (*put)(struct trace *t, void **word, void *value))
 {
 	uint64_t seed = raw_seed(), moves = 0;
 	struct gcheap_status s;
 
 	for (int i = 0; i < cycles; i++) {
-		struct gcheap_collect c = { .size = sizeof(c), .flags = t->collect };
 		uint64_t before = raw_status(&t->h).cycles;
 
-		CHECK_EQ(ioctl(t->h.fd, GCHEAP_IOC_COLLECT, &c), 0);
+		raw_collect_start(&t->h, t->collect);
 		while (raw_status(&t->h).cycles == before)
 			for (int n = 0; n < 64; n++, moves++)
 				trace_move(t, &seed, put);
 		if (!trace_intact(t))
 			return false;
 		for (int n = 0; n < 100; n++) {
-			uint64_t *p = raw_take(&t->h, small);
+			uint64_t *p = raw_take(&t->h, t->small);
 
 			p[1] = 0;
 		}

@@ -296,10 +296,13 @@ static bool cut_off(struct model *m, const struct obj *o)
 {
 	u32 i, w;
 
-	for (i = 0; i < m->n; i++)
-		for (w = 0; m->obj[i].asleep && w < m->obj[i].bytes / 8; w++)
+	for (i = 0; i < m->n; i++) {
+		if (!m->obj[i].asleep)
+			continue;
+		for (w = 0; w < m->obj[i].bytes / 8; w++)
 			if (m->obj[i].words[w] - o->addr <= o->extent)
 				return false;
+	}
 	for (i = 0; i < NROOTS; i++) {
 		if (m->ambiguous[i] - o->addr <= o->extent)
 			m->ambiguous[i] = 0;

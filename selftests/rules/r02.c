@@ -10,11 +10,9 @@
 TEST(R2_dirty_pages)
 {
 	static struct trace t;
-	unsigned int small;
 
 	trace_open(&t, GCHEAP_TRACK_PROTECT);
-	small = raw_cache(&t.h, GCHEAP_CONSERVATIVE, 32);
-	CHECK(trace_cycles(&t, 10, small, trace_store));
+	CHECK(trace_cycles(&t, 10, trace_store));
 }
 
 TEST_MAIN

@@ -60,7 +60,6 @@ static NOINLINE unsigned int lost(int n)
 
 static int round_of(unsigned int node, unsigned int leaf)
 {
-	struct gcheap_collect c = { .size = sizeof(c) };
 	uint64_t cycles;
 	unsigned int gone;
 	int n;
@@ -71,7 +70,7 @@ static int round_of(unsigned int node, unsigned int leaf)
 	raw_flush(&h);
 	wipe_stack();
 	cycles = raw_status(&h).cycles;
-	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_COLLECT, &c), 0);
+	raw_collect_start(&h, 0);
 	while (raw_status(&h).phase != GCHEAP_PHASE_TRACE && raw_status(&h).cycles == cycles)
 		;
 	n = move();

@@ -76,14 +76,13 @@ static void let_come(int fd, uint64_t word)
 static bool one_cycle(int fd, unsigned int cache, uint64_t *seed, bool *missed)
 {
 	uintptr_t hidden = take_hidden(&h, cache);
-	struct gcheap_collect c = { .size = sizeof(c) };
 	uint64_t before = raw_status(&h).cycles;
 	bool in_time;
 
 	raw_flush(&h);
 	sem_post(&begin);
 	await_fault(fd);
-	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_COLLECT, &c), 0);
+	raw_collect_start(&h, 0);
 	while (raw_status(&h).phase != GCHEAP_PHASE_TRACE && raw_status(&h).cycles == before)
 		usleep(100);
 	usleep(rnd(seed) % (8 * STRESS_US));
