@@ -180,16 +180,17 @@ TEST(an_array_that_grows)
 
 /*
  * What hangs on the end of a long list is taken off while the list is being marked, and
- * kept by a root, which a pause alone reads. Return: whether it was.
+ * kept by a root, which the first pause has copied and the last one alone reads again.
+ * Return: whether it was.
  */
 static bool take_over_while_traced(struct raw *h, void **tail, void **keep)
 {
-	uint64_t before = raw_status(h).cycles;
+	struct gcheap_status before = raw_status(h), s = before;
 	bool done = false;
 
 	raw_collect_start(h, 0);
-	while (raw_status(h).cycles == before) {
-		if (done || raw_status(h).phase != GCHEAP_PHASE_TRACE)
+	for (; s.cycles == before.cycles; s = raw_status(h)) {
+		if (done || s.phase != GCHEAP_PHASE_TRACE || s.pauses == before.pauses)
 			continue;
 		__atomic_store_n(keep, *tail, __ATOMIC_SEQ_CST);
 		__atomic_store_n(tail, NULL, __ATOMIC_SEQ_CST);
