@@ -5,6 +5,20 @@
 static struct trace t;
 
 /*
+ * Where the collector has fallen far behind a cycle takes long: the more so, the slower the
+ * machine. Twelve cycles, or at least three and as many as half a minute has.
+ */
+static bool cycles(void (*put)(struct trace *t, void **word, void *value))
+{
+	uint64_t end = now_ns() + 30000000000ull;
+
+	for (int i = 0; i < 4 && (!i || now_ns() < end); i++)
+		if (!trace_cycles(&t, 3, put))
+			return false;
+	return true;
+}
+
+/*
  * Steps of the collector take their time, and pauses end early at all of their points.
  * Moves between few pages are all to what pauses have logged, and moves between many to
  * more than they can.
@@ -21,7 +35,7 @@ static void under_stress(unsigned int way, uint32_t collect,
 		SKIP("module parameters cannot be set");
 	for (int i = 0; i < 3 && intact; i++) {
 		t.hot = hot[i];
-		intact = trace_cycles(&t, 12, put);
+		intact = cycles(put);
 	}
 	raw_stress(0);
 	CHECK(intact);
