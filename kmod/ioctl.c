@@ -831,7 +831,6 @@ static int do_finalizers(struct gch *g, union gch_arg *arg)
 static int do_info(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_info *a = &arg->info;
-	const u64 *mark;
 	struct gch_ref r;
 	int err;
 
@@ -844,12 +843,11 @@ static int do_info(struct gch *g, union gch_arg *arg)
 	if (!gch_ref_live(&r) && !gch_thread_handed_out(&g->core, &r))
 		goto out;
 	err = 0;
-	mark = gch_slot(&g->core, r.id)->bits;
 	a->base = gch_ref_addr(&g->core, &r);
 	a->bytes = r.d->bytes ?: (u64)r.d->cell_granules * GCHEAP_GRANULE;
 	a->cache = r.d->cache;
 	a->state = GCHEAP_INFO_LIVE;
-	if (mark[r.cell / 64] & (1ull << (r.cell % 64)))
+	if (gch_ref_marked(&r))
 		a->state |= GCHEAP_INFO_MARKED;
 	if (r.d->state == GCHEAP_SPAN_LARGE)
 		a->state |= GCHEAP_INFO_LARGE;

@@ -36,7 +36,7 @@
  *   is an object's cell if cell < span.ncells. The live bit of the cell is bit
  *   (cell & 63) of the 64-bit word cell >> 6 at
  *     meta + ((head-1) >> 8) * STRIDE + GCHEAP_META_LIVE + ((head-1) & 255) * 64
- *   (words of a span run on into the following slots' words). Bits of spans
+ *   (what lies beyond the words of its cells is the kernel's). Bits of spans
  *   that a thread owns are accurate only below the kernel's view of its
  *   cursor. Large objects: one cell, .recip is 0.
  *
@@ -100,7 +100,7 @@
 #define GCHEAP_CHUNK_SLOTS	256
 #define GCHEAP_META_STRIDE	0x8000	/* per chunk */
 #define GCHEAP_META_LIVE	0x2000	/* offset of live bits in a stride */
-#define GCHEAP_LIVE_BYTES	64	/* live bits of one slot */
+#define GCHEAP_LIVE_BYTES	64	/* live bits of one slot; kernel's beyond the span's cells */
 #define GCHEAP_STATUS_SIZE	4096
 #define GCHEAP_TCB_SIZE		0x8000
 #define GCHEAP_MAX_CACHES	960
@@ -146,7 +146,6 @@ enum {				/* gcheap_span.state */
 #define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero */
 #define GCHEAP_SPANF_COLOUR	(1u << 1) /* kernel: alternates with each sweep */
 #define GCHEAP_SPANF_NOSCAN	(1u << 2)
-#define GCHEAP_SPANF_SIDE	(1u << 3) /* kernel: bits in a side table */
 #define GCHEAP_SPANF_PAST_END	(1u << 4) /* its cache's GCHEAP_CACHE_PAST_END */
 
 /**

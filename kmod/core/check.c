@@ -34,6 +34,20 @@ static struct gcheap_span *next_span(const struct gch_heap *h, u32 *id)
 	return NULL;
 }
 
+/* Words of mark bits and, if it is ever scanned, as many of scanned bits. */
+static u32 span_bits(const struct gcheap_span *d)
+{
+	return gch_bit_words(d->ncells) * (d->flags & GCHEAP_SPANF_NOSCAN ? 1 : 2);
+}
+
+/* One of these. */
+static u64 *span_bit_word(const struct gch_heap *h, u32 id, const struct gcheap_span *d, u32 w)
+{
+	u32 words = gch_bit_words(d->ncells);
+
+	return w < words ? &gch_mark(h, id)[w] : gch_scanned(h, id, w - words);
+}
+
 static u64 words_in_use(const struct gch_heap *h)
 {
 	const struct gcheap_span *d;
@@ -41,7 +55,7 @@ static u64 words_in_use(const struct gch_heap *h)
 	u32 id = 0;
 
 	for (; (d = next_span(h, &id)); id += d->nslots)
-		n += gch_span_bits(d);
+		n += span_bits(d);
 	return n;
 }
 
@@ -60,8 +74,8 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 	if (words_in_use(h) > c->room)
 		return false;
 	for (; (d = next_span(h, &id)); id += d->nslots)
-		for (w = 0; w < gch_span_bits(d); w++)
-			*at++ = gch_slot(h, id)->bits[w];
+		for (w = 0; w < span_bits(d); w++)
+			*at++ = *span_bit_word(h, id, d, w);
 	c->objects = h->n.marked_objects;
 	c->bytes = h->n.marked_bytes;
 	h->n.marked_objects = 0;
@@ -77,7 +91,7 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 /* Marked now, not before, and no black cell: would have been freed. */
 static u64 lost_in(const struct gch_heap *h, const struct gch_check *c, u64 at, u32 id, u32 w)
 {
-	return gch_slot(h, id)->bits[w] & ~c->aside[at + w] & gch_live(h, id)[w];
+	return gch_mark(h, id)[w] & ~c->aside[at + w] & gch_live(h, id)[w];
 }
 
 /* Whether a cell holds a word that leads to another. */
@@ -103,12 +117,12 @@ static bool find_referrer(struct gch_heap *h, const struct gch_check *c,
 	u64 at = 0, bytes, bits;
 	u32 id = 0, w;
 
-	for (; (d = next_span(h, &id)); at += gch_span_bits(d), id += d->nslots) {
+	for (; (d = next_span(h, &id)); at += span_bits(d), id += d->nslots) {
 		bytes = (u64)d->cell_granules * GCHEAP_GRANULE;
 		if (d->flags & GCHEAP_SPANF_NOSCAN)
 			continue;
 		for (w = 0; w < gch_bit_words(d->ncells); w++) {
-			for (bits = gch_slot(h, id)->bits[w]; bits; bits &= bits - 1) {
+			for (bits = gch_mark(h, id)[w]; bits; bits &= bits - 1) {
 				from->id = id;
 				from->cell = 64 * w + env_ctz64(bits);
 				if (!refers(h, ((u64)id << GCHEAP_SLOT_SHIFT) +
@@ -149,7 +163,7 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 	u32 id = 0, w;
 
 	c->lost = 0;
-	for (; (d = next_span(h, &id)); at += gch_span_bits(d), id += d->nslots) {
+	for (; (d = next_span(h, &id)); at += span_bits(d), id += d->nslots) {
 		for (w = 0; w < gch_bit_words(d->ncells); w++) {
 			lost = lost_in(h, c, at, id, w);
 			if (lost && !c->lost) {
@@ -163,8 +177,8 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 		}
 	}
 	for (at = 0, id = 0; (d = next_span(h, &id)); id += d->nslots)
-		for (w = 0; w < gch_span_bits(d); w++)
-			gch_slot(h, id)->bits[w] |= c->aside[at++];
+		for (w = 0; w < span_bits(d); w++)
+			*span_bit_word(h, id, d, w) |= c->aside[at++];
 	h->weak.checking = false;
 	h->n.marked_objects = c->objects + c->lost;
 	h->n.marked_bytes = c->bytes;

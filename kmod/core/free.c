@@ -3,14 +3,14 @@
 #include "heap.h"
 
 /* What is free is not marked (V9). */
-static void unmark(const struct gch_ref *r)
+static void unmark(struct gch_heap *h, const struct gch_ref *r)
 {
 	u64 bit = 1ull << (r->cell % 64);
 	u32 w = r->cell / 64;
 
-	r->s->bits[w] &= ~bit;
+	gch_mark(h, r->id)[w] &= ~bit;
 	if (!(r->d->flags & GCHEAP_SPANF_NOSCAN))
-		r->s->bits[gch_bit_words(r->d->ncells) + w] &= ~bit;
+		*gch_scanned(h, r->id, w) &= ~bit;
 }
 
 /*
@@ -22,10 +22,10 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 {
 	u64 *live = &gch_live(h, r->id)[r->cell / 64];
 
-	if (gch_span_owned(r->d) && r->cell >= gch_slot(h, r->id)->commit)
+	if (r->cell >= gch_slot(h, r->id)->commit)
 		gch_span_reopened(h, r->d, 1);
 	env_store_release(live, *live & ~(1ull << (r->cell % 64)));
-	unmark(r);
+	unmark(h, r);
 	if (gch_span_owned(r->d))
 		return;
 	if (r->d->state == GCHEAP_SPAN_FULL) {
@@ -51,7 +51,7 @@ static void free_large(struct gch_heap *h, const struct gch_ref *r)
 	}
 	gch_live(h, r->id)[0] = 0;
 	r->d->nlive = 0;
-	unmark(r);
+	unmark(h, r);
 }
 
 /**

@@ -38,29 +38,17 @@ static void chunk_free(struct gch_chunk *c)
 {
 	u32 i;
 
-	for (i = 0; i < GCH_DESC_PAGES; i++) {
+	for (i = 0; i < GCH_DESC_PAGES; i++)
 		env_page_free(c->desc[i]);
+	for (i = 0; i < GCH_KERN_PAGES; i++)
 		env_page_free(c->slot[i]);
-	}
 	for (i = 0; i < GCH_LIVE_PAGES; i++)
 		env_page_free(c->live[i]);
-	for (i = 0; i < GCH_MARK_PAGES; i++)
-		env_page_free(c->bits[i]);
+	for (i = 0; i < GCH_WIDE_PAGES; i++)
+		env_page_free(c->wide[i]);
+	for (i = 0; i < GCH_LOWER_PAGES; i++)
+		env_page_free(c->lower[i]);
 	env_free(c);
-}
-
-/* Side tables of spans that still exist when the heap goes. */
-static void chunk_free_sides(struct gch_heap *h, struct gch_chunk *c, u32 first)
-{
-	u32 i;
-
-	for (i = 0; i < GCHEAP_CHUNK_SLOTS; i++) {
-		if (!c->desc[i / GCH_DESC_SLOTS])
-			continue;
-		if (gch_desc(h, first + i)->head == first + i + 1 &&
-		    gch_desc(h, first + i)->flags & GCHEAP_SPANF_SIDE)
-			env_free(gch_slot(h, first + i)->bits);
-	}
 }
 
 /**
@@ -80,10 +68,8 @@ void gch_heap_destroy(struct gch_heap *h)
 	for (c = 0; c < h->ndir << GCH_LEAF_SHIFT; c++) {
 		struct gch_chunk *chunk = gch_chunk(h, c);
 
-		if (chunk) {
-			chunk_free_sides(h, chunk, c * GCHEAP_CHUNK_SLOTS);
+		if (chunk)
 			chunk_free(chunk);
-		}
 	}
 	for (i = 0; i < h->ndir; i++)
 		env_free(h->dir[i]);
@@ -136,7 +122,7 @@ static int chunk_make(struct gch_heap *h, u32 c)
  * @id: first slot
  * @n: slots, not crossing the end of the reservation
  *
- * Without mark bits: see gch_chunk_bits(). Return: 0 or -ENOMEM. What was made
+ * Without what wide spans want: see gch_chunk_widen(). Return: 0 or -ENOMEM. What was made
  * before a failure stays, unused, and is trimmed with the chunk.
  */
 int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n)
@@ -156,7 +142,7 @@ int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n)
 		i = id % GCHEAP_CHUNK_SLOTS;
 		err = meta_page(h, (void **)&c->desc[i / GCH_DESC_SLOTS], &made);
 		if (!err)
-			err = meta_page(h, (void **)&c->slot[i / GCH_DESC_SLOTS],
+			err = meta_page(h, (void **)&c->slot[i / GCH_KERN_SLOTS],
 					&made);
 		if (!err)
 			err = meta_page(h, (void **)&c->live[i / GCH_LIVE_SLOTS],
@@ -171,36 +157,47 @@ int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n)
 }
 
 /**
- * gch_chunk_bits() - a slot's share of mark and scanned bits
- * @id: slot that has metadata
+ * gch_chunk_widen() - metadata for a wide span
+ * @id: its slot, which has metadata
+ * @scanned: it will be scanned
  *
- * On demand, since a heap of 16-byte cells needs none of it. Return: the bits of
- * this and the following slots of the block, or NULL: no memory.
+ * Return: 0 or -ENOMEM, as gch_chunk_ensure().
  */
-u64 *gch_chunk_bits(struct gch_heap *h, u32 id)
+int gch_chunk_widen(struct gch_heap *h, u32 id, bool scanned)
 {
 	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 	u32 i = id % GCHEAP_CHUNK_SLOTS;
-	u64 **page = &c->bits[i / GCH_MARK_SLOTS];
 	bool made = false;
+	int err;
 
-	if (meta_page(h, (void **)page, &made))
-		return NULL;
-	return *page + i % GCH_MARK_SLOTS * 2 * GCH_MARK_WORDS;
+	env_assert_held(&h->lock);
+	err = meta_page(h, (void **)&c->wide[i / GCH_WIDE_SLOTS], &made);
+	if (!err && scanned)
+		err = meta_page(h, (void **)&c->lower[i / GCH_LOWER_SLOTS], &made);
+	return err;
+}
+
+/** gch_chunk_pages() - metadata pages that a chunk has */
+u32 gch_chunk_pages(const struct gch_chunk *c)
+{
+	u32 pages = 0, i;
+
+	for (i = 0; i < GCH_DESC_PAGES; i++)
+		pages += !!c->desc[i];
+	for (i = 0; i < GCH_KERN_PAGES; i++)
+		pages += !!c->slot[i];
+	for (i = 0; i < GCH_LIVE_PAGES; i++)
+		pages += !!c->live[i];
+	for (i = 0; i < GCH_WIDE_PAGES; i++)
+		pages += !!c->wide[i];
+	for (i = 0; i < GCH_LOWER_PAGES; i++)
+		pages += !!c->lower[i];
+	return pages;
 }
 
 static u64 chunk_bytes(const struct gch_chunk *c)
 {
-	u64 pages = 0;
-	u32 i;
-
-	for (i = 0; i < GCH_DESC_PAGES; i++)
-		pages += !!c->desc[i] + !!c->slot[i];
-	for (i = 0; i < GCH_LIVE_PAGES; i++)
-		pages += !!c->live[i];
-	for (i = 0; i < GCH_MARK_PAGES; i++)
-		pages += !!c->bits[i];
-	return pages * GCH_PAGE_SIZE + sizeof(*c);
+	return (u64)gch_chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
 }
 
 static bool chunk_has_frames(const struct gch_chunk *c)
@@ -208,10 +205,10 @@ static bool chunk_has_frames(const struct gch_chunk *c)
 	u32 i, p;
 
 	for (i = 0; i < GCHEAP_CHUNK_SLOTS; i++) {
-		if (!c->slot[i / GCH_DESC_SLOTS])
+		if (!c->slot[i / GCH_KERN_SLOTS])
 			continue;
 		for (p = 0; p < GCH_SLOT_PAGES; p++)
-			if (c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS].frame[p])
+			if (gch_chunk_slot(c, i)->frame[p])
 				return true;
 	}
 	return false;

@@ -19,39 +19,48 @@
 
 /**
  * struct gch_slot - kernel-only descriptor of a slot
- * @frame: page frames that back its two pages, 0: none
- * @bits: the span's mark bits, then as many words of scanned bits: gch_span_bits()
+ * @mark: the span's mark bits; of a wide one, the upper half of its scanned bits
  * @elems: in the second slot of a large typed object: elements scanned in this
  *	cycle, whatever its length word says by now
+ * @frame: page frames that back its two pages, 0: none
  * @qnext: mark queue: 0 not queued, else 1 + next span, GCH_QEND at its end;
  *	GCH_QBUSY while it is being scanned
  * @lnext, @lprev: list of its cache, 1 + id, 0: none
- * @commit: owned spans: cells below are accounted in the live bits (R14)
+ * @bytes: what the span's cells take; 0: no span begins here, or that is too much
+ * @recip: as in its descriptor
+ * @commit: cells below are accounted in the live bits (R14); GCH_COMMITTED: no thread
+ *	owns the span, and all are
  * @owner: owned spans: number of the thread; large ones: of the one that made it
- * All but @frame and @elems hold in a span's first slot only.
+ * All but @frame, @elems and @bytes hold in a span's first slot only. It is a cache
+ * line: with the live bits' one all that it takes to mark.
  */
 struct gch_slot {
-	u32 frame[GCH_SLOT_PAGES];
 	union {
-		u64 *bits;
+		u64 mark[GCH_MARK_WORDS];
 		u64 elems;
 	};
+	u32 frame[GCH_SLOT_PAGES];
 	u32 qnext;
 	u32 lnext;
 	union {
 		u32 lprev;
 		u32 unused;
 	};
+	u32 bytes;
+	u32 recip;
 	u16 commit;
 	u16 owner;
 };
 
 #define GCH_QEND	0xffffffffu
 #define GCH_QBUSY	0xfffffffeu
+#define GCH_COMMITTED	0xffffu
 
 /**
  * struct gch_chunk - 2 MiB of the heap
- * @desc, @slot, @live, @bits: metadata pages, made on demand, freed with it
+ * @slot, @live, @desc: metadata pages, made on demand, freed with it. A span's live bits
+ *	are followed by its scanned bits, unless it is wide.
+ * @wide, @lower: likewise, mark bits of wide spans, and lower half of their scanned bits
  * @used: slots that are in spans, a bit each
  * @nused: their number
  * @weak: pages with weak words whose referents were not marked when they were looked at
@@ -59,10 +68,11 @@ struct gch_slot {
  * @logged: pages being written to, likewise; the platform's, under a lock of its own
  */
 struct gch_chunk {
-	struct gcheap_span *desc[GCH_DESC_PAGES];
-	struct gch_slot *slot[GCH_DESC_PAGES];
+	struct gch_slot *slot[GCH_KERN_PAGES];
 	u64 *live[GCH_LIVE_PAGES];
-	u64 *bits[GCH_MARK_PAGES];
+	struct gcheap_span *desc[GCH_DESC_PAGES];
+	u64 *wide[GCH_WIDE_PAGES];
+	u64 *lower[GCH_LOWER_PAGES];
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
 	u64 weak[GCH_CHUNK_PAGES / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
@@ -314,7 +324,8 @@ int gch_heap_init(struct gch_heap *h, const struct gch_ops *ops, u64 size,
 		  u32 max_threads);
 void gch_heap_destroy(struct gch_heap *h);
 int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n);
-u64 *gch_chunk_bits(struct gch_heap *h, u32 id);
+int gch_chunk_widen(struct gch_heap *h, u32 id, bool scanned);
+u32 gch_chunk_pages(const struct gch_chunk *c);
 void gch_chunk_trim(struct gch_heap *h);
 
 /* reserve.c */
@@ -493,6 +504,12 @@ static inline struct gch_chunk *gch_chunk(const struct gch_heap *h, u32 c)
 	return leaf ? leaf[c & (GCH_LEAF_CHUNKS - 1)] : NULL;
 }
 
+/* Slot @i of a chunk; its metadata exists. */
+static inline struct gch_slot *gch_chunk_slot(const struct gch_chunk *c, u32 i)
+{
+	return &c->slot[i / GCH_KERN_SLOTS][i % GCH_KERN_SLOTS];
+}
+
 /* The next three want the slot's metadata to exist: id below h->top, in use. */
 static inline struct gcheap_span *gch_desc(const struct gch_heap *h, u32 id)
 {
@@ -507,7 +524,7 @@ static inline struct gch_slot *gch_slot(const struct gch_heap *h, u32 id)
 	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 	u32 i = id % GCHEAP_CHUNK_SLOTS;
 
-	return &c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	return gch_chunk_slot(c, i);
 }
 
 /*
@@ -526,6 +543,46 @@ static inline u64 *gch_chunk_live(const struct gch_chunk *c, u32 id)
 static inline u64 *gch_live(const struct gch_heap *h, u32 id)
 {
 	return gch_chunk_live(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
+}
+
+/* A span's mark bits. */
+static inline u64 *gch_chunk_mark(const struct gch_chunk *c, u32 id)
+{
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+	struct gch_slot *s = gch_chunk_slot(c, i);
+
+	if (likely(s->recip != GCH_WIDE_RECIP))
+		return s->mark;
+	return &c->wide[i / GCH_WIDE_SLOTS][i % GCH_WIDE_SLOTS * 2 * GCH_MARK_WORDS];
+}
+
+static inline u64 *gch_mark(const struct gch_heap *h, u32 id)
+{
+	return gch_chunk_mark(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
+}
+
+/* Its scanned bits, if it is ever scanned: word w is half[w / 4][w % 4]. */
+static inline void gch_chunk_scanned(const struct gch_chunk *c, u32 id, u64 *half[2])
+{
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+	struct gch_slot *s = gch_chunk_slot(c, i);
+
+	if (likely(s->recip != GCH_WIDE_RECIP)) {
+		half[0] = gch_chunk_live(c, id) + GCH_MARK_WORDS;
+		half[1] = NULL;
+	} else {
+		half[0] = &c->lower[i / GCH_LOWER_SLOTS][i % GCH_LOWER_SLOTS * GCH_MARK_WORDS];
+		half[1] = s->mark;
+	}
+}
+
+/* A word of them. */
+static inline u64 *gch_scanned(const struct gch_heap *h, u32 id, u32 w)
+{
+	u64 *half[2];
+
+	gch_chunk_scanned(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id, half);
+	return &half[w / GCH_MARK_WORDS][w % GCH_MARK_WORDS];
 }
 
 /* Descriptor of a slot that may have no metadata; NULL then, or if free. */
@@ -570,13 +627,6 @@ static inline u64 gch_slot_addr(const struct gch_heap *h, u32 id)
 static inline bool gch_span_owned(const struct gcheap_span *d)
 {
 	return d->state == GCHEAP_SPAN_OWNED;
-}
-
-/* Words of mark bits and, if it is ever scanned, as many of scanned bits. */
-static inline u32 gch_span_bits(const struct gcheap_span *d)
-{
-	return gch_bit_words(d->ncells) *
-	       (d->flags & GCHEAP_SPANF_NOSCAN ? 1 : 2);
 }
 
 /* Awaits the sweep of the last cycle. The flag holds the colour last swept. */
@@ -627,13 +677,12 @@ static inline bool gch_ref_live(const struct gch_ref *r)
 }
 
 /*
- * A cell counts as allocated if its live bit is set or if it lies in an owned
- * span at or above the commit point, where the kernel cannot know (R14).
+ * A cell counts as allocated if its live bit is set or if it lies at or above the
+ * commit point, where the kernel cannot know (R14).
  */
 static inline bool gch_ref_allocated(const struct gch_ref *r)
 {
-	return gch_ref_live(r) ||
-	       (gch_span_owned(r->d) && r->cell >= r->s->commit);
+	return gch_ref_live(r) || r->cell >= r->s->commit;
 }
 
 /**
@@ -665,7 +714,7 @@ static inline bool gch_ref_at(const struct gch_heap *h, u64 off,
 	}
 	r->c = c;
 	r->d = d;
-	r->s = &c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	r->s = gch_chunk_slot(c, i);
 	r->cell = d->recip ?
 		gch_cell_of((u32)(off - ((u64)r->id << GCHEAP_SLOT_SHIFT)),
 			    d->recip) : 0;
@@ -681,7 +730,7 @@ static inline bool gch_resolve(const struct gch_heap *h, u64 addr,
 
 static inline bool gch_ref_marked(const struct gch_ref *r)
 {
-	return READ_ONCE(r->s->bits[r->cell / 64]) & (1ull << (r->cell % 64));
+	return READ_ONCE(gch_chunk_mark(r->c, r->id)[r->cell / 64]) & (1ull << (r->cell % 64));
 }
 
 /* Whether a resolved cell survives: marked, or black, which is not live yet. */

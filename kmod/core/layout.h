@@ -19,21 +19,26 @@
 
 #define GCH_NO_RUN		0xffffffffu
 
-/* Slots of a chunk whose descriptors share a metadata page, and bits. */
+/* Slots of a chunk whose descriptors share a metadata page, the kernel's too, and bits. */
 #define GCH_DESC_SLOTS		(GCH_PAGE_SIZE / sizeof(struct gcheap_span))
 #define GCH_DESC_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_DESC_SLOTS)
+#define GCH_KERN_SLOTS		(GCH_PAGE_SIZE / sizeof(struct gch_slot))
+#define GCH_KERN_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_KERN_SLOTS)
 #define GCH_LIVE_SLOTS		(GCH_PAGE_SIZE / GCHEAP_LIVE_BYTES)
 #define GCH_LIVE_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_LIVE_SLOTS)
 #define GCH_LIVE_WORDS		(GCHEAP_LIVE_BYTES / 8)
 
 /*
- * Mark and scanned bits: 32 bytes each a slot, enough for cells of 32 bytes
- * and more; spans of 16-byte cells have a side table of twice that.
+ * Mark bits and scanned bits, so many words of each, do for the span of a slot or more
+ * whose cells have 32 bytes or more. A *wide* span, of 16-byte cells, has twice as many:
+ * its mark bits and the lower half of its scanned bits have pages of their own.
  */
 #define GCH_MARK_WORDS		4
-#define GCH_MARK_BYTES		(2 * 8 * GCH_MARK_WORDS)
-#define GCH_MARK_SLOTS		(GCH_PAGE_SIZE / GCH_MARK_BYTES)
-#define GCH_MARK_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_MARK_SLOTS)
+#define GCH_WIDE_RECIP		(1u << 28)	/* gch_recip(GCHEAP_GRANULE) */
+#define GCH_WIDE_SLOTS		(GCH_PAGE_SIZE / (2 * 8 * GCH_MARK_WORDS))
+#define GCH_WIDE_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_WIDE_SLOTS)
+#define GCH_LOWER_SLOTS		(GCH_PAGE_SIZE / (8 * GCH_MARK_WORDS))
+#define GCH_LOWER_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_LOWER_SLOTS)
 
 /* Spans other than large objects lie within a block, so that their bits are
  * contiguous in a metadata page.

@@ -36,17 +36,18 @@ void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w)
 	m->page = U64_MAX;
 }
 
+/* @r: without a cell; the descriptor is not read. */
 static __always_inline void view_init(struct view *v, const struct marker *m,
-				      const struct gch_ref *r)
+				      const struct gch_ref *r, u64 bytes)
 {
 	v->lo = (u64)r->id << GCHEAP_SLOT_SHIFT;
-	v->bytes = (u64)r->d->ncells * r->d->cell_granules * GCHEAP_GRANULE;
+	v->bytes = bytes;
 	v->quick = v->lo;
 	v->len = v->bytes;
-	v->mark = r->s->bits;
+	v->mark = gch_chunk_mark(r->c, r->id);
 	v->live = gch_chunk_live(r->c, r->id);
-	v->recip = r->d->recip;
-	v->commit = gch_span_owned(r->d) ? r->s->commit : GCH_NO_RUN;
+	v->recip = r->s->recip;
+	v->commit = r->s->commit;
 	v->s = r->s;
 	v->d = r->d;
 	if (likely(!m->past_end))
@@ -56,9 +57,34 @@ static __always_inline void view_init(struct view *v, const struct marker *m,
 	v->len = r->d->flags & GCHEAP_SPANF_PAST_END ? 0 : v->bytes - 1;
 }
 
+static u64 span_bytes(const struct gcheap_span *d)
+{
+	return (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
+}
+
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r)
 {
-	view_init(v, m, r);
+	view_init(v, m, r, span_bytes(r->d));
+}
+
+/* In the first slot of a span there is no need for its descriptor. */
+static __always_inline bool look_first(struct marker *m, u64 off)
+{
+	u32 id = off >> GCHEAP_SLOT_SHIFT, i = id % GCHEAP_CHUNK_SLOTS;
+	struct gch_ref r;
+
+	if (off >= m->last)
+		return false;
+	r.c = gch_chunk(m->h, id / GCHEAP_CHUNK_SLOTS);
+	if (!r.c || !r.c->slot[i / GCH_KERN_SLOTS])
+		return false;
+	r.s = gch_chunk_slot(r.c, i);
+	if (off % GCHEAP_SLOT_SIZE >= r.s->bytes)
+		return false;
+	r.id = id;
+	r.d = &r.c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	view_init(&m->near, m, &r, r.s->bytes);
+	return true;
 }
 
 /* Look at the span in one of whose cells an offset lies, if there is one. */
@@ -66,11 +92,11 @@ static __always_inline bool look_near(struct marker *m, u64 off)
 {
 	struct gch_ref r;
 
-	if (off - m->near.lo < m->near.bytes)
+	if (off - m->near.lo < m->near.bytes || look_first(m, off))
 		return true;
 	if (!gch_ref_at(m->h, off, &r))
 		return false;
-	view_init(&m->near, m, &r);
+	view_init(&m->near, m, &r, span_bytes(r.d));
 	return true;
 }
 
@@ -90,7 +116,7 @@ static void mark_at(struct marker *m, u64 off)
 }
 
 /*
- * Ask for all that it takes to mark at an offset, if its span is of one slot. Return: false:
+ * Ask for all that it takes to mark at an offset in the first slot of a span. Return: false:
  * there is no span.
  */
 static bool fetch_span(const struct gch_heap *h, u64 off)
@@ -98,17 +124,15 @@ static bool fetch_span(const struct gch_heap *h, u64 off)
 	u32 id = off >> GCHEAP_SLOT_SHIFT, i = id % GCHEAP_CHUNK_SLOTS;
 	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 
-	if (!c || !c->desc[i / GCH_DESC_SLOTS])
+	if (!c || !c->slot[i / GCH_KERN_SLOTS])
 		return false;
-	gch_fetch(c->desc[i / GCH_DESC_SLOTS], i % GCH_DESC_SLOTS * sizeof(struct gcheap_span));
-	gch_fetch(c->slot[i / GCH_DESC_SLOTS], i % GCH_DESC_SLOTS * sizeof(struct gch_slot));
-	gch_fetch(c->bits[i / GCH_MARK_SLOTS], i % GCH_MARK_SLOTS * GCH_MARK_BYTES);
+	gch_fetch(c->slot[i / GCH_KERN_SLOTS], i % GCH_KERN_SLOTS * sizeof(struct gch_slot));
 	gch_fetch(c->live[i / GCH_LIVE_SLOTS], i % GCH_LIVE_SLOTS * GCH_LIVE_WORDS * sizeof(u64));
 	return true;
 }
 
 /*
- * mark_offset() into another span than those at hand. Four lines have to be read for it,
+ * mark_offset() into another span than those at hand. Two lines have to be read for it,
  * which in a large heap without order are in no cache: it is put off until so many others
  * have come (after Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage
  * collection", ASPLOS 2004).
@@ -264,9 +288,13 @@ void gch_mark_drop(struct gch_heap *h)
 
 static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
+	bool scanned = !(d->flags & GCHEAP_SPANF_NOSCAN);
 	u64 *elems = gch_large_elems(h, id, d);
+	u32 words = gch_bit_words(d->ncells), w;
 
-	gch_words_zero(gch_slot(h, id)->bits, gch_span_bits(d));
+	gch_words_zero(gch_mark(h, id), words);
+	for (w = 0; scanned && w < words; w++)
+		WRITE_ONCE(*gch_scanned(h, id, w), 0);
 	if (elems)
 		*elems = 0;
 }

@@ -14,8 +14,7 @@
  * struct view - a span that a marker looks at
  * @lo, @bytes: where its cells are, by offset
  * @quick, @len: those of their offsets that R16 wants no second look at
- * @mark, @live, @recip: its own
- * @commit: cells from here on count as allocated; GCH_NO_RUN: none
+ * @mark, @live, @recip, @commit: its own
  * @s, @d: the span
  *
  * Good while structure is frozen (I1).
@@ -35,7 +34,7 @@ struct view {
  * @c: its cache
  * @bytes: of a cell
  * @nwords: of mark bits
- * @scanned: as many of scanned bits
+ * @half: of as many scanned bits: see gch_chunk_scanned()
  * @quick: it is one slot, and its layout a matter of at most 64 fixed words
  * @page: then: its memory, NULL where it was never touched
  * @map, @tags: pointer words of a cell of such a layout if it is a typed one
@@ -45,7 +44,7 @@ struct scan {
 	u32 bytes;
 	u32 nwords;
 	bool quick;
-	u64 *scanned;
+	u64 *half[2];
 	char *page[GCH_SLOT_PAGES];
 	u64 map, tags;
 };
@@ -78,6 +77,11 @@ struct marker {
 static __always_inline bool gch_heap_is_large(const struct gch_heap *h)
 {
 	return h->top >= GCH_LARGE_SLOTS;
+}
+
+static __always_inline u64 *gch_scan_word(const struct scan *t, u32 w)
+{
+	return &t->half[w / GCH_MARK_WORDS][w % GCH_MARK_WORDS];
 }
 
 /* A line of a page, which may be NULL, is wanted soon. */

@@ -136,7 +136,7 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 		i = w->down ? first / 64 + n - 1 : gch_bit_words(end) - n;
 		cells = READ_ONCE(m->own.mark[i]);
 		if (!all)
-			cells &= READ_ONCE(m->scan.scanned[i]);
+			cells &= READ_ONCE(*gch_scan_word(&m->scan, i));
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
 		visit_cells(m, w, m->own.lo + 64 * i * bytes, cells & gch_word_mask(i, first, end),

@@ -124,9 +124,9 @@ static bool slot_resident(const struct gch_chunk *c, u32 i)
 	const struct gch_slot *s;
 	u32 p;
 
-	if (!c->slot[i / GCH_DESC_SLOTS])
+	if (!c->slot[i / GCH_KERN_SLOTS])
 		return false;
-	s = &c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
+	s = gch_chunk_slot(c, i);
 	for (p = 0; p < GCH_SLOT_PAGES; p++)
 		if (s->frame[p])
 			return true;

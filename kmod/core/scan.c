@@ -173,7 +173,7 @@ void gch_scan_init(struct marker *m, const struct gch_ref *r)
 	t->c = m->h->cache[d->cache];
 	t->bytes = d->cell_granules * GCHEAP_GRANULE;
 	t->nwords = gch_bit_words(d->ncells);
-	t->scanned = m->own.mark + t->nwords;
+	gch_chunk_scanned(r->c, r->id, t->half);
 	t->map = t->c->fixed.ptr ? *t->c->fixed.ptr : 0;
 	t->tags = (1ull << t->c->tag_bits) - 1;
 	t->quick = d->recip && d->nslots == 1 && is_simple(t->c);
@@ -233,7 +233,7 @@ static __always_inline const char *cells_at(const struct marker *m, u32 first, u
 static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 {
 	u32 first = 64 * w, cell, bytes;
-	u64 scanned = m->scan.scanned[w], todo, run;
+	u64 scanned = *gch_scan_word(&m->scan, w), todo, run;
 	const char *all, *at;
 	bool any = false;
 
@@ -257,7 +257,7 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 		else
 			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
 	}
-	WRITE_ONCE(m->scan.scanned[w], scanned);
+	WRITE_ONCE(*gch_scan_word(&m->scan, w), scanned);
 	return any;
 }
 
@@ -272,11 +272,11 @@ static void fetch_cells(const struct marker *m)
 	u64 todo;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(READ_ONCE(m->own.mark[w]) & ~t->scanned[w]);
+		n += env_weight64(READ_ONCE(m->own.mark[w]) & ~*gch_scan_word(t, w));
 	if (n < 2 || n > m->own.d->ncells / FEW)
 		return;
 	for (w = 0; w < t->nwords; w++) {
-		todo = READ_ONCE(m->own.mark[w]) & ~t->scanned[w];
+		todo = READ_ONCE(m->own.mark[w]) & ~*gch_scan_word(t, w);
 		for (; todo; todo &= todo - 1) {
 			off = (64 * w + env_ctz64(todo)) * t->bytes;
 			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
@@ -310,7 +310,7 @@ static u32 scanned_cells(const struct scan *t)
 	u32 w, n = 0;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(t->scanned[w]);
+		n += env_weight64(*gch_scan_word(t, w));
 	return n;
 }
 
@@ -319,7 +319,7 @@ static bool cells_left(const struct marker *m)
 	u32 w;
 
 	for (w = 0; w < m->scan.nwords; w++)
-		if (READ_ONCE(m->own.mark[w]) & ~READ_ONCE(m->scan.scanned[w]))
+		if (READ_ONCE(m->own.mark[w]) & ~READ_ONCE(*gch_scan_word(&m->scan, w)))
 			return true;
 	return false;
 }

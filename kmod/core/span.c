@@ -43,24 +43,19 @@ static bool run_has_frames(const struct gch_heap *h, u32 id, u32 n)
 	return false;
 }
 
-/* The bits of 16-byte cells that are scanned do not fit the slots' share: see GCH_MARK_WORDS. */
-static int span_bits(struct gch_heap *h, u32 id, struct gcheap_span *d)
+/* All of a new span's bits are clear. */
+static int span_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
-	struct gch_slot *s = gch_slot(h, id);
-	u32 words = gch_span_bits(d);
+	bool scanned = !(d->flags & GCHEAP_SPANF_NOSCAN);
+	u32 words = gch_bit_words(d->ncells), w;
 
-	if (words <= 2 * GCH_MARK_WORDS * d->nslots) {
-		s->bits = gch_chunk_bits(h, id);
-		if (!s->bits)
-			return -ENOMEM;
-		gch_words_zero(s->bits, words);
-		return 0;
-	}
-	s->bits = gch_take(h, words * sizeof(u64));
-	if (!s->bits)
+	if (d->recip == GCH_WIDE_RECIP && gch_chunk_widen(h, id, scanned))
 		return -ENOMEM;
-	h->n.meta_bytes += words * sizeof(u64);
-	d->flags |= GCHEAP_SPANF_SIDE;
+	gch_slot(h, id)->recip = d->recip;
+	gch_words_zero(gch_live(h, id), words);
+	gch_words_zero(gch_mark(h, id), words);
+	for (w = 0; scanned && w < words; w++)
+		*gch_scanned(h, id, w) = 0;
 	return 0;
 }
 
@@ -112,9 +107,9 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	s->qnext = 0;
 	s->lnext = 0;
 	s->lprev = 0;
-	s->commit = 0;
+	s->bytes = ncells * c->cell_size;
+	s->commit = GCH_COMMITTED;
 	s->owner = 0;
-	gch_words_zero(gch_live(h, id), gch_bit_words(ncells));
 	if (nslots > 1)
 		gch_slot(h, id + 1)->elems = 0;
 	for (i = 0; i < nslots; i++)
@@ -135,11 +130,7 @@ void gch_span_free(struct gch_heap *h, u32 id)
 	u32 n = d->nslots, i;
 
 	env_assert_held(&h->lock);
-	if (d->flags & GCHEAP_SPANF_SIDE) {
-		h->n.meta_bytes -= gch_span_bits(d) * sizeof(u64);
-		env_free(s->bits);
-	}
-	s->bits = NULL;
+	s->bytes = 0;
 	d->state = GCHEAP_SPAN_FREE;
 	d->flags = 0;
 	for (i = 0; i < n; i++)
@@ -219,16 +210,16 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
 static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 {
 	const struct gcheap_span *d = gch_desc(h, id);
-	u64 *mark = gch_slot(h, id)->bits;
 	const u64 *live = gch_live(h, id);
-	u32 words = gch_bit_words(d->ncells), w;
+	u64 *mark = gch_mark(h, id);
+	u32 w;
 
 	for (w = lo / 64; w < gch_bit_words(hi); w++) {
 		u64 cells = ~live[w] & ~mark[w] & gch_word_mask(w, lo, hi);
 
 		mark[w] |= cells;
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			mark[words + w] |= cells;
+			*gch_scanned(h, id, w) |= cells;
 		h->n.black_objects += env_weight64(cells);
 		h->n.black_bytes += (u64)env_weight64(cells) * d->cell_granules *
 			GCHEAP_GRANULE;
@@ -246,7 +237,7 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 {
 	struct gcheap_span *d;
-	u64 slots;
+	u64 slots, bytes_taken;
 	int err;
 
 	env_assert_held(&h->lock);
@@ -260,6 +251,8 @@ int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 	d = gch_desc(h, *id);
 	d->bytes = bytes;
 	d->cell_granules = (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
+	bytes_taken = (u64)d->cell_granules * GCHEAP_GRANULE;
+	gch_slot(h, *id)->bytes = bytes_taken > U32_MAX ? 0 : bytes_taken;
 	d->nlive = 1;
 	d->state = GCHEAP_SPAN_LARGE;
 	if (h->black)
@@ -321,14 +314,14 @@ void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 static void unmark_free(struct gch_heap *h, u32 id)
 {
 	const struct gcheap_span *d = gch_desc(h, id);
-	u64 *mark = gch_slot(h, id)->bits;
 	const u64 *live = gch_live(h, id);
-	u32 words = gch_bit_words(d->ncells), w;
+	u64 *mark = gch_mark(h, id);
+	u32 w;
 
-	for (w = 0; w < words; w++) {
+	for (w = 0; w < gch_bit_words(d->ncells); w++) {
 		mark[w] &= live[w];
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			mark[words + w] &= live[w];
+			*gch_scanned(h, id, w) &= live[w];
 	}
 }
 
@@ -372,7 +365,7 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	h->n.alloc_bytes -= min(unused, h->n.alloc_bytes);
 	h->n.alloc_since -= min(unused, h->n.alloc_since);
 	gch_slot(h, id)->owner = 0;
-	gch_slot(h, id)->commit = 0;
+	gch_slot(h, id)->commit = GCH_COMMITTED;
 	unmark_free(h, id);
 	if (!d->nlive && !h->black) {
 		gch_span_free(h, id);

@@ -34,7 +34,7 @@ struct swept {
 static void sweep_bits_owned(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
 			     struct swept *n)
 {
-	const u64 *mark = gch_slot(h, id)->bits;
+	const u64 *mark = gch_mark(h, id);
 	u64 *live = gch_live(h, id);
 	u32 w;
 
@@ -54,7 +54,7 @@ static void sweep_bits_owned(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
 /* The same for one that no thread has: only what is live can be marked. */
 static void sweep_bits(struct gch_heap *h, u32 id, struct swept *n)
 {
-	const u64 *mark = gch_slot(h, id)->bits;
+	const u64 *mark = gch_mark(h, id);
 	u64 *live = gch_live(h, id);
 	u32 words = gch_bit_words(gch_desc(h, id)->ncells), w;
 

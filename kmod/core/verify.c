@@ -10,7 +10,7 @@
  *  V4  state and count of live cells agree with the live bits
  *  V5  lists of spans with free cells hold all of these and nothing else
  *  V6  owned spans are in their owner's batch, once, and nothing else is
- *  V7  no bit at or above the number of cells; commit point within, 0 if unowned
+ *  V7  no bit at or above the number of cells; commit point within, or GCH_COMMITTED
  *  V8  no span awaits the sweep but in phase SWEEP
  *  V9  queue empty outside of marking; at its end all that is marked is scanned,
  *      and only allocated cells are marked
@@ -63,6 +63,8 @@ static bool check_head(struct verifier *v, u32 id)
 
 	if (c->desc[i / GCH_DESC_SLOTS])
 		head = gch_desc(h, id)->head;
+	if (!used && c->slot[i / GCH_KERN_SLOTS] && gch_chunk_slot(c, i)->bytes)
+		return wrong(v, 1, id, gch_chunk_slot(c, i)->bytes);
 	if (!used)
 		return head ? wrong(v, 1, id, head) : true;
 	if (!head || id >= h->top)
@@ -88,7 +90,8 @@ static bool check_slots(struct verifier *v, u32 id, const struct gcheap_span *d)
 		c = gch_chunk(v->h, (id + i) / GCHEAP_CHUNK_SLOTS);
 		if (!c || !c->desc[at / GCH_DESC_SLOTS] ||
 		    !(c->used[at / 64] & (1ull << (at % 64))) ||
-		    gch_desc(v->h, id + i)->head != id + 1)
+		    gch_desc(v->h, id + i)->head != id + 1 ||
+		    (i && gch_slot(v->h, id + i)->bytes))
 			return wrong(v, 1, id + i, id + 1);
 	}
 	return true;
@@ -116,8 +119,10 @@ static bool check_small(const struct gch_cache *c, const struct gcheap_span *d,
 static bool check_geometry(struct verifier *v, u32 id,
 			   const struct gcheap_span *d)
 {
+	u64 bytes = (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
+	const struct gch_slot *s = gch_slot(v->h, id);
+	bool large = d->state == GCHEAP_SPAN_LARGE, noscan;
 	const struct gch_cache *c;
-	bool large = d->state == GCHEAP_SPAN_LARGE, noscan, side;
 
 	if (d->cache >= v->h->ncaches || !v->h->cache[d->cache])
 		return wrong(v, 3, id, d->cache);
@@ -127,9 +132,8 @@ static bool check_geometry(struct verifier *v, u32 id,
 	noscan = c->layout == GCHEAP_NOSCAN;
 	if (!(d->flags & GCHEAP_SPANF_NOSCAN) == noscan)
 		return wrong(v, 3, id, d->flags);
-	side = gch_span_bits(d) > 2 * GCH_MARK_WORDS * d->nslots;
-	if (!(d->flags & GCHEAP_SPANF_SIDE) == side || !gch_slot(v->h, id)->bits)
-		return wrong(v, 3, id, d->flags);
+	if (s->recip != d->recip || s->bytes != (bytes > U32_MAX ? 0 : bytes))
+		return wrong(v, 3, id, s->bytes);
 	return true;
 }
 
@@ -170,13 +174,15 @@ static bool check_bits(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_slot *s = gch_slot(v->h, id);
 	u32 last = gch_bit_words(d->ncells) - 1;
-	u64 beyond = ~gch_word_mask(last, 0, d->ncells);
+	u64 beyond = ~gch_word_mask(last, 0, d->ncells), mark = gch_mark(v->h, id)[last];
 
 	if (gch_live(v->h, id)[last] & beyond)
 		return wrong(v, 7, id, gch_live(v->h, id)[last]);
-	if ((s->bits[last] | s->bits[gch_span_bits(d) - 1]) & beyond)
-		return wrong(v, 7, id, s->bits[last]);
-	if (s->commit > (gch_span_owned(d) ? d->ncells : 0))
+	if (!(d->flags & GCHEAP_SPANF_NOSCAN))
+		mark |= *gch_scanned(v->h, id, last);
+	if (mark & beyond)
+		return wrong(v, 7, id, mark);
+	if (gch_span_owned(d) ? s->commit > d->ncells : s->commit != GCH_COMMITTED)
 		return wrong(v, 7, id, s->commit);
 	return true;
 }
@@ -215,6 +221,7 @@ static bool marking(const struct gch_heap *h)
 static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_slot *s = gch_slot(v->h, id);
+	const u64 *mark = gch_mark(v->h, id);
 	u32 words = gch_bit_words(d->ncells), w;
 
 	if (s->qnext && !marking(v->h))
@@ -224,13 +231,11 @@ static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 	for (w = 0; w < words; w++) {
 		u64 may = gch_live(v->h, id)[w];
 
-		if (gch_span_owned(d))
-			may |= gch_word_mask(w, s->commit, d->ncells);
-		if (s->bits[w] & ~may)
-			return wrong(v, 9, id, s->bits[w]);
-		if (!(d->flags & GCHEAP_SPANF_NOSCAN) &&
-		    s->bits[w] != s->bits[words + w])
-			return wrong(v, 9, id, s->bits[words + w]);
+		may |= gch_word_mask(w, s->commit, d->ncells);
+		if (mark[w] & ~may)
+			return wrong(v, 9, id, mark[w]);
+		if (!(d->flags & GCHEAP_SPANF_NOSCAN) && mark[w] != *gch_scanned(v->h, id, w))
+			return wrong(v, 9, id, mark[w]);
 	}
 	return true;
 }
@@ -244,23 +249,7 @@ static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
 		return false;
 	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
 	v->h->cache[d->cache]->seen_spans++;
-	if (d->flags & GCHEAP_SPANF_SIDE)
-		v->meta_bytes += gch_span_bits(d) * sizeof(u64);
 	return true;
-}
-
-static u64 chunk_pages(const struct gch_chunk *c)
-{
-	u64 n = 0;
-	u32 i;
-
-	for (i = 0; i < GCH_DESC_PAGES; i++)
-		n += !!c->desc[i] + !!c->slot[i];
-	for (i = 0; i < GCH_LIVE_PAGES; i++)
-		n += !!c->live[i];
-	for (i = 0; i < GCH_MARK_PAGES; i++)
-		n += !!c->bits[i];
-	return n;
 }
 
 static u64 chunk_frames(const struct gch_chunk *c)
@@ -269,10 +258,10 @@ static u64 chunk_frames(const struct gch_chunk *c)
 	u32 i, p;
 
 	for (i = 0; i < GCHEAP_CHUNK_SLOTS; i++) {
-		if (!c->slot[i / GCH_DESC_SLOTS])
+		if (!c->slot[i / GCH_KERN_SLOTS])
 			continue;
 		for (p = 0; p < GCH_SLOT_PAGES; p++)
-			n += !!c->slot[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS].frame[p];
+			n += !!gch_chunk_slot(c, i)->frame[p];
 	}
 	return n;
 }
@@ -298,7 +287,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 		if (!check_span(v, id, d))
 			return false;
 	}
-	v->meta_bytes += chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
+	v->meta_bytes += gch_chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
 	v->resident += chunk_frames(c);
 	return true;
 }
@@ -408,8 +397,7 @@ static bool final_allocated(struct verifier *v, u64 addr)
 
 	if (!gch_resolve(h, addr, &r) || gch_ref_addr(h, &r) != addr)
 		return false;
-	return is_live(h, r.id, r.cell) ||
-	       (gch_span_owned(r.d) && r.cell >= gch_slot(h, r.id)->commit);
+	return is_live(h, r.id, r.cell) || r.cell >= gch_slot(h, r.id)->commit;
 }
 
 static bool check_chain(struct verifier *v, u32 bucket, u32 *n)

@@ -147,7 +147,7 @@ static struct page *frame_page(struct gch *g, u64 page)
 	u32 id = page / GCH_SLOT_PAGES, i = id % GCHEAP_CHUNK_SLOTS, frame;
 	struct gch_chunk *c = gch_chunk(&g->core, id / GCHEAP_CHUNK_SLOTS);
 
-	if (!c || !READ_ONCE(c->slot[i / GCH_DESC_SLOTS]))
+	if (!c || !READ_ONCE(c->slot[i / GCH_KERN_SLOTS]))
 		return NULL;
 	frame = READ_ONCE(gch_slot(&g->core, id)->frame[page % GCH_SLOT_PAGES]);
 	return frame ? pfn_to_page(frame) : NULL;

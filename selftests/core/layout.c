@@ -46,13 +46,14 @@ void gct_layout_bits(void)
 	for (cell = GCHEAP_GRANULE; cell <= GCHEAP_CELL_MAX; cell += GCHEAP_GRANULE) {
 		slots = gch_span_slots(cell);
 		ncells = slots * GCHEAP_SLOT_SIZE / cell;
-		CHECK(gch_bit_words(ncells) <= slots * GCH_LIVE_WORDS);
-		CHECK_EQ(gch_bit_words(ncells) <= slots * GCH_MARK_WORDS, cell > 16);
+		CHECK_EQ(gch_bit_words(ncells) <= GCH_MARK_WORDS, gch_recip(cell) != GCH_WIDE_RECIP);
+		CHECK(gch_bit_words(ncells) <= GCH_LIVE_WORDS);
 	}
-	CHECK_EQ(sizeof(struct gch_slot), sizeof(struct gcheap_span));
+	CHECK_EQ(sizeof(struct gch_slot), 64);
+	CHECK_EQ(GCH_LIVE_WORDS, 2 * GCH_MARK_WORDS);
 	CHECK_EQ(GCH_DESC_PAGES * GCH_DESC_SLOTS, GCHEAP_CHUNK_SLOTS);
 	CHECK_EQ(GCH_LIVE_SLOTS, GCH_BLOCK_SLOTS);
-	CHECK_EQ(GCH_MARK_SLOTS, GCH_BLOCK_SLOTS);
+	CHECK_EQ(GCH_KERN_SLOTS, GCH_BLOCK_SLOTS);
 }
 
 void gct_layout_masks(void)

@@ -698,8 +698,7 @@ static bool is_marked(struct model *m, const struct obj *o)
 {
 	struct gch_ref r;
 
-	return sim_cell(m->s, o->addr, &r) &&
-	       r.s->bits[r.cell / 64] & (1ull << (r.cell % 64));
+	return sim_cell(m->s, o->addr, &r) && gch_ref_marked(&r);
 }
 
 /*

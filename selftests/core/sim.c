@@ -90,7 +90,7 @@ void sim_try_close(struct sim *s)
 	for (id = 0; id < s->h.top; id++) {
 		struct gch_chunk *c = gch_chunk(&s->h, id / GCHEAP_CHUNK_SLOTS);
 
-		if (c && c->slot[id % GCHEAP_CHUNK_SLOTS / GCH_DESC_SLOTS])
+		if (c && c->slot[id % GCHEAP_CHUNK_SLOTS / GCH_KERN_SLOTS])
 			drop_frames(s, id);
 	}
 	CHECK_EQ(s->h.n.resident_pages, 0);

@@ -7,7 +7,7 @@
 struct zoo {
 	struct sim *s;
 	u32 small, side, big, weak;	/* caches */
-	u32 full, partial, owned, sided, large, boxed; /* spans */
+	u32 full, partial, owned, wide, large, boxed; /* spans */
 	u64 addr;
 };
 
@@ -41,7 +41,7 @@ static void zoo_open(struct zoo *z)
 	s->place[0][z->small].n = 0;
 	z->partial = 4;
 	z->addr = sim_need(s, 0, z->side);
-	z->sided = s->place[0][z->side].span[0];
+	z->wide = s->place[0][z->side].span[0];
 	fill(s, z->weak, 3);
 	z->boxed = s->place[0][z->weak].span[0];
 	z->owned = z->boxed;
@@ -95,6 +95,8 @@ void gct_verify_spans(void)
 	BREAK(&z, d->head, U32_MAX, 1);
 	BREAK(&z, gch_desc(h, 100)->head, 5, 1);
 	BREAK(&z, gch_desc(h, 100)->head, 101, 1);
+	BREAK(&z, gch_slot(h, 63)->bytes, 8192, 1);
+	BREAK(&z, gch_slot(h, z.large + 1)->bytes, 8192, 1);
 	BREAK(&z, c->used[3], 1, 2);
 	BREAK(&z, gch_desc(h, z.large)->nslots, 2, 3);
 	BREAK(&z, gch_desc(h, z.large)->nslots, 4, 1);
@@ -113,11 +115,10 @@ void gct_verify_spans(void)
 	BREAK(&z, d->cache, z.big, 3);
 	BREAK(&z, d->cache, 900, 3);
 	BREAK(&z, d->flags, d->flags ^ GCHEAP_SPANF_NOSCAN, 3);
-	BREAK(&z, d->flags, d->flags ^ GCHEAP_SPANF_SIDE, 3);
+	BREAK(&z, gch_slot(h, z.full)->bytes, 8, 3);
+	BREAK(&z, gch_slot(h, z.full)->recip, 8, 3);
 	BREAK(&z, gch_desc(h, z.large)->bytes, 30000, 3);
 	BREAK(&z, gch_desc(h, z.large)->recip, 1, 3);
-	BREAK(&z, gch_desc(h, z.sided)->flags,
-	      gch_desc(h, z.sided)->flags & ~GCHEAP_SPANF_SIDE, 3);
 	/* V4 */
 	BREAK(&z, d->nlive, 7, 4);
 	BREAK(&z, d->state, GCHEAP_SPAN_PARTIAL, 4);
@@ -161,8 +162,8 @@ void gct_verify_lists(void)
 	BREAK(&z, gch_slot(h, z.owned)->owner, 60000, 6);
 	BREAK(&z, gch_slot(h, z.full)->owner, 1, 6);
 	BREAK(&z, h->nthreads, 2, 6);
-	/* An owned span that is in the list as well. */
-	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 4);
+	/* An owned span that says that it is not. */
+	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 7);
 	zoo_close(&z);
 }
 
@@ -177,8 +178,8 @@ void gct_verify_bits(void)
 	s = gch_slot(h, z.full);
 	/* V7 */
 	BREAK(&z, gch_live(h, z.full)[0], 0x1ff, 7);
-	BREAK(&z, s->bits[0], 0x100, 7);
-	BREAK(&z, s->bits[1], 0x100, 7);
+	BREAK(&z, s->mark[0], 0x100, 7);
+	BREAK(&z, *gch_scanned(h, z.full, 0), 0x100, 7);
 	BREAK(&z, s->commit, 1, 7);
 	BREAK(&z, gch_slot(h, z.owned)->commit, 257, 7);
 	/* V8 */
@@ -190,9 +191,12 @@ void gct_verify_bits(void)
 	BREAK(&z, h->qhead, 1, 9);
 	BREAK(&z, h->qlen, 1, 9);
 	sim_mark_phase(z.s);
-	BREAK(&z, s->bits[0], 1, 9);
-	BREAK(&z, s->bits[1], 1, 9);
-	BREAK(&z, gch_slot(h, z.partial)->bits[0], 0x80, 9);
+	BREAK(&z, s->mark[0], 1, 9);
+	BREAK(&z, *gch_scanned(h, z.full, 0), 1, 9);
+	BREAK(&z, gch_slot(h, z.partial)->mark[0], 0x80, 9);
+	BREAK(&z, gch_mark(h, z.wide)[7], 1, 9);
+	BREAK(&z, *gch_scanned(h, z.wide, 3), 2, 9);
+	BREAK(&z, *gch_scanned(h, z.wide, 4), 2, 9);
 	sim_sweep_phase(z.s);
 	zoo_close(&z);
 }
@@ -227,7 +231,7 @@ void gct_verify_totals(void)
 	BREAK(&z, f->free, i + 1, 11);
 	BREAK(&z, f->free, 0, 11);
 	BREAK(&z, *link, 0, 11);
-	BREAK(&z, gch_live(h, z.sided)[0], 0, 11);
+	BREAK(&z, gch_live(h, z.wide)[0], 0, 11);
 	BREAK(&z, f->cap, 63, 11);
 	zoo_close(&z);
 }
