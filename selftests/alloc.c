@@ -199,17 +199,20 @@ TEST(live_bits)
 	}
 }
 
-/* Metadata, kernel tables included: 3.2 % of the heap from 2 MiB on. */
+/*
+ * Metadata, kernel tables included: 3.2 % of the heap from 2 MiB on. Scanned cells of 16 bytes
+ * get there later, since their bits alone are 3.1 %.
+ */
 TEST(metadata_bound)
 {
 	static const unsigned int sizes[] = { 16, 32, 48, 112, 512, 4096, 32768 };
 	double percent, worst = 0;
 
-	for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
+	for (size_t k = 0; k < 2 * sizeof(sizes) / sizeof(*sizes); k++) {
 		struct gcheap_setup arg = raw_setup_arg(GCHEAP_SETUP_PRECISE_ONLY);
+		unsigned int c, layout = k % 2 ? GCHEAP_NOSCAN : GCHEAP_CONSERVATIVE;
 		struct gcheap_status s;
 		struct raw h;
-		unsigned int c;
 
 		raw_thread = ~0u;
 		memset(raw_batches, 0, sizeof(raw_batches));
@@ -217,16 +220,18 @@ TEST(metadata_bound)
 		h = raw_open_with(arg);
 		raw_attach(&h);
 		raw_hold(&h);
-		c = raw_cache(&h, GCHEAP_NOSCAN, sizes[k]);
+		c = raw_cache(&h, layout, sizes[k / 2]);
 		for (unsigned int mib = 2; mib <= 16; mib *= 2) {
 			do {
 				*(char *)raw_take(&h, c) = 1;
 				s = raw_status(&h);
 			} while (s.resident_bytes < mib << 20);
 			percent = 100. * s.meta_bytes / s.resident_bytes;
-			diag("cells of %5u, %2u MiB touched: %.2f %% metadata", sizes[k], mib,
-			     percent);
-			if (percent > worst)
+			diag("cells of %5u%s, %2u MiB touched: %.2f %% metadata", sizes[k / 2],
+			     k % 2 ? "" : ", scanned", mib, percent);
+			if (!(k % 2) && sizes[k / 2] == 16)
+				CHECK(percent <= 3.2 + 2.2 / mib);
+			else if (percent > worst)
 				worst = percent;
 		}
 		munmap(h.base, h.setup.heap_size);

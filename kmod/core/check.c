@@ -45,7 +45,7 @@ static u64 *span_bit_word(const struct gch_heap *h, u32 id, const struct gcheap_
 {
 	u32 words = gch_bit_words(d->ncells);
 
-	return w < words ? &gch_mark(h, id)[w] : gch_scanned(h, id, w - words);
+	return w < words ? gch_mark(h, id, w) : &gch_scanned(h, id)[w - words];
 }
 
 static u64 words_in_use(const struct gch_heap *h)
@@ -91,7 +91,7 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 /* Marked now, not before, and no black cell: would have been freed. */
 static u64 lost_in(const struct gch_heap *h, const struct gch_check *c, u64 at, u32 id, u32 w)
 {
-	return gch_mark(h, id)[w] & ~c->aside[at + w] & gch_live(h, id)[w];
+	return *gch_mark(h, id, w) & ~c->aside[at + w] & gch_live(h, id)[w];
 }
 
 /* Whether a cell holds a word that leads to another. */
@@ -122,7 +122,7 @@ static bool find_referrer(struct gch_heap *h, const struct gch_check *c,
 		if (d->flags & GCHEAP_SPANF_NOSCAN)
 			continue;
 		for (w = 0; w < gch_bit_words(d->ncells); w++) {
-			for (bits = gch_mark(h, id)[w]; bits; bits &= bits - 1) {
+			for (bits = *gch_mark(h, id, w); bits; bits &= bits - 1) {
 				from->id = id;
 				from->cell = 64 * w + env_ctz64(bits);
 				if (!refers(h, ((u64)id << GCHEAP_SLOT_SHIFT) +

@@ -8,9 +8,9 @@ static void unmark(struct gch_heap *h, const struct gch_ref *r)
 	u64 bit = 1ull << (r->cell % 64);
 	u32 w = r->cell / 64;
 
-	gch_mark(h, r->id)[w] &= ~bit;
+	*gch_mark(h, r->id, w) &= ~bit;
 	if (!(r->d->flags & GCHEAP_SPANF_NOSCAN))
-		*gch_scanned(h, r->id, w) &= ~bit;
+		gch_scanned(h, r->id)[w] &= ~bit;
 }
 
 /*

@@ -44,10 +44,10 @@ static void chunk_free(struct gch_chunk *c)
 		env_page_free(c->slot[i]);
 	for (i = 0; i < GCH_LIVE_PAGES; i++)
 		env_page_free(c->live[i]);
+	for (i = 0; i < GCH_UPPER_PAGES; i++)
+		env_page_free(c->upper[i]);
 	for (i = 0; i < GCH_WIDE_PAGES; i++)
 		env_page_free(c->wide[i]);
-	for (i = 0; i < GCH_LOWER_PAGES; i++)
-		env_page_free(c->lower[i]);
 	env_free(c);
 }
 
@@ -171,9 +171,9 @@ int gch_chunk_widen(struct gch_heap *h, u32 id, bool scanned)
 	int err;
 
 	env_assert_held(&h->lock);
-	err = meta_page(h, (void **)&c->wide[i / GCH_WIDE_SLOTS], &made);
+	err = meta_page(h, (void **)&c->upper[i / GCH_UPPER_SLOTS], &made);
 	if (!err && scanned)
-		err = meta_page(h, (void **)&c->lower[i / GCH_LOWER_SLOTS], &made);
+		err = meta_page(h, (void **)&c->wide[i / GCH_WIDE_SLOTS], &made);
 	return err;
 }
 
@@ -188,10 +188,10 @@ u32 gch_chunk_pages(const struct gch_chunk *c)
 		pages += !!c->slot[i];
 	for (i = 0; i < GCH_LIVE_PAGES; i++)
 		pages += !!c->live[i];
+	for (i = 0; i < GCH_UPPER_PAGES; i++)
+		pages += !!c->upper[i];
 	for (i = 0; i < GCH_WIDE_PAGES; i++)
 		pages += !!c->wide[i];
-	for (i = 0; i < GCH_LOWER_PAGES; i++)
-		pages += !!c->lower[i];
 	return pages;
 }
 

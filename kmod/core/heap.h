@@ -19,7 +19,7 @@
 
 /**
  * struct gch_slot - kernel-only descriptor of a slot
- * @mark: the span's mark bits; of a wide one, the upper half of its scanned bits
+ * @mark: the span's mark bits; of a wide one, the lower half
  * @elems: in the second slot of a large typed object: elements scanned in this
  *	cycle, whatever its length word says by now
  * @frame: page frames that back its two pages, 0: none
@@ -60,7 +60,7 @@ struct gch_slot {
  * struct gch_chunk - 2 MiB of the heap
  * @slot, @live, @desc: metadata pages, made on demand, freed with it. A span's live bits
  *	are followed by its scanned bits, unless it is wide.
- * @wide, @lower: likewise, mark bits of wide spans, and lower half of their scanned bits
+ * @upper, @wide: likewise, upper half of wide spans' mark bits, and their scanned bits
  * @used: slots that are in spans, a bit each
  * @nused: their number
  * @weak: pages with weak words whose referents were not marked when they were looked at
@@ -71,8 +71,8 @@ struct gch_chunk {
 	struct gch_slot *slot[GCH_KERN_PAGES];
 	u64 *live[GCH_LIVE_PAGES];
 	struct gcheap_span *desc[GCH_DESC_PAGES];
+	u64 *upper[GCH_UPPER_PAGES];
 	u64 *wide[GCH_WIDE_PAGES];
-	u64 *lower[GCH_LOWER_PAGES];
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
 	u64 weak[GCH_CHUNK_PAGES / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
@@ -545,44 +545,40 @@ static inline u64 *gch_live(const struct gch_heap *h, u32 id)
 	return gch_chunk_live(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
 }
 
-/* A span's mark bits. */
-static inline u64 *gch_chunk_mark(const struct gch_chunk *c, u32 id)
+/* The upper half of a wide span's mark bits. */
+static inline u64 *gch_chunk_upper(const struct gch_chunk *c, u32 id)
 {
 	u32 i = id % GCHEAP_CHUNK_SLOTS;
-	struct gch_slot *s = gch_chunk_slot(c, i);
 
-	if (likely(s->recip != GCH_WIDE_RECIP))
-		return s->mark;
+	return &c->upper[i / GCH_UPPER_SLOTS][i % GCH_UPPER_SLOTS * GCH_MARK_WORDS];
+}
+
+/* A word of a span's mark bits. */
+static inline u64 *gch_chunk_mark(const struct gch_chunk *c, u32 id, u32 w)
+{
+	if (likely(w < GCH_MARK_WORDS))
+		return &gch_chunk_slot(c, id % GCHEAP_CHUNK_SLOTS)->mark[w];
+	return &gch_chunk_upper(c, id)[w - GCH_MARK_WORDS];
+}
+
+static inline u64 *gch_mark(const struct gch_heap *h, u32 id, u32 w)
+{
+	return gch_chunk_mark(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id, w);
+}
+
+/* All of its scanned bits, if it is ever scanned. */
+static inline u64 *gch_chunk_scanned(const struct gch_chunk *c, u32 id)
+{
+	u32 i = id % GCHEAP_CHUNK_SLOTS;
+
+	if (likely(gch_chunk_slot(c, i)->recip != GCH_WIDE_RECIP))
+		return gch_chunk_live(c, id) + GCH_MARK_WORDS;
 	return &c->wide[i / GCH_WIDE_SLOTS][i % GCH_WIDE_SLOTS * 2 * GCH_MARK_WORDS];
 }
 
-static inline u64 *gch_mark(const struct gch_heap *h, u32 id)
+static inline u64 *gch_scanned(const struct gch_heap *h, u32 id)
 {
-	return gch_chunk_mark(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
-}
-
-/* Its scanned bits, if it is ever scanned: word w is half[w / 4][w % 4]. */
-static inline void gch_chunk_scanned(const struct gch_chunk *c, u32 id, u64 *half[2])
-{
-	u32 i = id % GCHEAP_CHUNK_SLOTS;
-	struct gch_slot *s = gch_chunk_slot(c, i);
-
-	if (likely(s->recip != GCH_WIDE_RECIP)) {
-		half[0] = gch_chunk_live(c, id) + GCH_MARK_WORDS;
-		half[1] = NULL;
-	} else {
-		half[0] = &c->lower[i / GCH_LOWER_SLOTS][i % GCH_LOWER_SLOTS * GCH_MARK_WORDS];
-		half[1] = s->mark;
-	}
-}
-
-/* A word of them. */
-static inline u64 *gch_scanned(const struct gch_heap *h, u32 id, u32 w)
-{
-	u64 *half[2];
-
-	gch_chunk_scanned(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id, half);
-	return &half[w / GCH_MARK_WORDS][w % GCH_MARK_WORDS];
+	return gch_chunk_scanned(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
 }
 
 /* Descriptor of a slot that may have no metadata; NULL then, or if free. */
@@ -730,7 +726,7 @@ static inline bool gch_resolve(const struct gch_heap *h, u64 addr,
 
 static inline bool gch_ref_marked(const struct gch_ref *r)
 {
-	return READ_ONCE(gch_chunk_mark(r->c, r->id)[r->cell / 64]) & (1ull << (r->cell % 64));
+	return READ_ONCE(*gch_chunk_mark(r->c, r->id, r->cell / 64)) & (1ull << (r->cell % 64));
 }
 
 /* Whether a resolved cell survives: marked, or black, which is not live yet. */

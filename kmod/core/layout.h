@@ -31,14 +31,14 @@
 /*
  * Mark bits and scanned bits, so many words of each, do for the span of a slot or more
  * whose cells have 32 bytes or more. A *wide* span, of 16-byte cells, has twice as many:
- * its mark bits and the lower half of its scanned bits have pages of their own.
+ * the upper half of its mark bits and its scanned bits have pages of their own.
  */
 #define GCH_MARK_WORDS		4
 #define GCH_WIDE_RECIP		(1u << 28)	/* gch_recip(GCHEAP_GRANULE) */
 #define GCH_WIDE_SLOTS		(GCH_PAGE_SIZE / (2 * 8 * GCH_MARK_WORDS))
 #define GCH_WIDE_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_WIDE_SLOTS)
-#define GCH_LOWER_SLOTS		(GCH_PAGE_SIZE / (8 * GCH_MARK_WORDS))
-#define GCH_LOWER_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_LOWER_SLOTS)
+#define GCH_UPPER_SLOTS		(GCH_PAGE_SIZE / (8 * GCH_MARK_WORDS))
+#define GCH_UPPER_PAGES		(GCHEAP_CHUNK_SLOTS / GCH_UPPER_SLOTS)
 
 /* Spans other than large objects lie within a block, so that their bits are
  * contiguous in a metadata page.

@@ -44,7 +44,8 @@ static __always_inline void view_init(struct view *v, const struct marker *m,
 	v->bytes = bytes;
 	v->quick = v->lo;
 	v->len = v->bytes;
-	v->mark = gch_chunk_mark(r->c, r->id);
+	v->mark = r->s->mark;
+	v->upper = unlikely(r->s->recip == GCH_WIDE_RECIP) ? gch_chunk_upper(r->c, r->id) : NULL;
 	v->live = gch_chunk_live(r->c, r->id);
 	v->recip = r->s->recip;
 	v->commit = r->s->commit;
@@ -226,6 +227,18 @@ void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n)
 		mark_offset(&m, READ_ONCE(words[i]) - m.base);
 }
 
+/* What is known of the span that will be scanned next, in a heap where it is in no cache. */
+static void fetch_next(const struct gch_heap *h)
+{
+	u32 id = READ_ONCE(h->qhead) - 1;
+
+	if (id != GCH_NO_RUN && gch_heap_is_large(h)) {
+		env_prefetch(gch_desc(h, id));
+		env_prefetch(gch_slot(h, id));
+		env_prefetch(gch_live(h, id));
+	}
+}
+
 /* Scan a span. Return: false: nothing is queued, nor waits to be. */
 static bool drain_one(struct gch_heap *h, struct gch_worker *w)
 {
@@ -237,6 +250,7 @@ static bool drain_one(struct gch_heap *h, struct gch_worker *w)
 	}
 	if (id == GCH_NO_RUN)
 		return false;
+	fetch_next(h);
 	gch_scan_span(h, w, id);
 	env_yield();
 	return true;
@@ -292,9 +306,10 @@ static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 	u64 *elems = gch_large_elems(h, id, d);
 	u32 words = gch_bit_words(d->ncells), w;
 
-	gch_words_zero(gch_mark(h, id), words);
-	for (w = 0; scanned && w < words; w++)
-		WRITE_ONCE(*gch_scanned(h, id, w), 0);
+	for (w = 0; w < words; w++)
+		WRITE_ONCE(*gch_mark(h, id, w), 0);
+	if (scanned)
+		gch_words_zero(gch_scanned(h, id), words);
 	if (elems)
 		*elems = 0;
 }

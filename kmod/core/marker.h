@@ -14,7 +14,7 @@
  * struct view - a span that a marker looks at
  * @lo, @bytes: where its cells are, by offset
  * @quick, @len: those of their offsets that R16 wants no second look at
- * @mark, @live, @recip, @commit: its own
+ * @mark, @live, @recip, @commit: its own; @upper: of its mark bits if it is wide
  * @s, @d: the span
  *
  * Good while structure is frozen (I1).
@@ -22,7 +22,7 @@
 struct view {
 	u64 lo, bytes;
 	u64 quick, len;
-	u64 *mark;
+	u64 *mark, *upper;
 	const u64 *live;
 	u32 recip, commit;
 	struct gch_slot *s;
@@ -34,7 +34,7 @@ struct view {
  * @c: its cache
  * @bytes: of a cell
  * @nwords: of mark bits
- * @half: of as many scanned bits: see gch_chunk_scanned()
+ * @scanned: as many of scanned bits
  * @quick: it is one slot, and its layout a matter of at most 64 fixed words
  * @page: then: its memory, NULL where it was never touched
  * @map, @tags: pointer words of a cell of such a layout if it is a typed one
@@ -44,7 +44,7 @@ struct scan {
 	u32 bytes;
 	u32 nwords;
 	bool quick;
-	u64 *half[2];
+	u64 *scanned;
 	char *page[GCH_SLOT_PAGES];
 	u64 map, tags;
 };
@@ -79,9 +79,10 @@ static __always_inline bool gch_heap_is_large(const struct gch_heap *h)
 	return h->top >= GCH_LARGE_SLOTS;
 }
 
-static __always_inline u64 *gch_scan_word(const struct scan *t, u32 w)
+/* A word of a span's mark bits. */
+static __always_inline u64 *gch_view_mark(const struct view *v, u32 w)
 {
-	return &t->half[w / GCH_MARK_WORDS][w % GCH_MARK_WORDS];
+	return likely(w < GCH_MARK_WORDS) ? &v->mark[w] : &v->upper[w - GCH_MARK_WORDS];
 }
 
 /* A line of a page, which may be NULL, is wanted soon. */
@@ -154,15 +155,15 @@ static __always_inline void mark_cell(struct marker *m, const struct view *v, u6
 {
 	/* A span of one cell has no reciprocal: 0. */
 	u32 cell = ((off - v->lo) * v->recip) >> 32;
-	u64 bit = 1ull << (cell % 64);
+	u64 bit = 1ull << (cell % 64), *mark = gch_view_mark(v, cell / 64);
 
-	if (READ_ONCE(v->mark[cell / 64]) & bit)
+	if (READ_ONCE(*mark) & bit)
 		return;
 	if (!(v->live[cell / 64] & bit) && cell < v->commit)
 		return;
 	if (likely(!m->shared))
-		v->mark[cell / 64] |= bit;
-	else if (env_test_and_set(v->mark, cell))	/* R4: a full barrier */
+		*mark |= bit;
+	else if (env_test_and_set(mark, cell % 64))	/* R4: a full barrier */
 		return;
 	if (!queued && !READ_ONCE(v->s->qnext))
 		gch_mark_first(m, v);

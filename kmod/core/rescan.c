@@ -134,9 +134,9 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 		reach = gch_thread_reach(m->h, m->own.lo >> GCHEAP_SLOT_SHIFT);
 	for (n = gch_bit_words(end) - first / 64; n; n--) {
 		i = w->down ? first / 64 + n - 1 : gch_bit_words(end) - n;
-		cells = READ_ONCE(m->own.mark[i]);
+		cells = READ_ONCE(*gch_view_mark(&m->own, i));
 		if (!all)
-			cells &= READ_ONCE(*gch_scan_word(&m->scan, i));
+			cells &= READ_ONCE(m->scan.scanned[i]);
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
 		visit_cells(m, w, m->own.lo + 64 * i * bytes, cells & gch_word_mask(i, first, end),

@@ -173,7 +173,7 @@ void gch_scan_init(struct marker *m, const struct gch_ref *r)
 	t->c = m->h->cache[d->cache];
 	t->bytes = d->cell_granules * GCHEAP_GRANULE;
 	t->nwords = gch_bit_words(d->ncells);
-	gch_chunk_scanned(r->c, r->id, t->half);
+	t->scanned = gch_chunk_scanned(r->c, r->id);
 	t->map = t->c->fixed.ptr ? *t->c->fixed.ptr : 0;
 	t->tags = (1ull << t->c->tag_bits) - 1;
 	t->quick = d->recip && d->nslots == 1 && is_simple(t->c);
@@ -233,12 +233,13 @@ static __always_inline const char *cells_at(const struct marker *m, u32 first, u
 static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 {
 	u32 first = 64 * w, cell, bytes;
-	u64 scanned = *gch_scan_word(&m->scan, w), todo, run;
+	u64 scanned = m->scan.scanned[w], todo, run;
+	const u64 *mark = gch_view_mark(&m->own, w);
 	const char *all, *at;
 	bool any = false;
 
 	all = cells_at(m, first, min(64u, m->own.d->ncells - first));
-	while ((todo = READ_ONCE(m->own.mark[w]) & ~scanned)) {
+	while ((todo = READ_ONCE(*mark) & ~scanned)) {
 		run = todo & -todo;
 		cell = env_ctz64(todo);
 		bytes = m->scan.bytes;
@@ -257,7 +258,7 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 		else
 			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
 	}
-	WRITE_ONCE(*gch_scan_word(&m->scan, w), scanned);
+	WRITE_ONCE(m->scan.scanned[w], scanned);
 	return any;
 }
 
@@ -272,11 +273,11 @@ static void fetch_cells(const struct marker *m)
 	u64 todo;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(READ_ONCE(m->own.mark[w]) & ~*gch_scan_word(t, w));
+		n += env_weight64(READ_ONCE(*gch_view_mark(&m->own, w)) & ~t->scanned[w]);
 	if (n < 2 || n > m->own.d->ncells / FEW)
 		return;
 	for (w = 0; w < t->nwords; w++) {
-		todo = READ_ONCE(m->own.mark[w]) & ~*gch_scan_word(t, w);
+		todo = READ_ONCE(*gch_view_mark(&m->own, w)) & ~t->scanned[w];
 		for (; todo; todo &= todo - 1) {
 			off = (64 * w + env_ctz64(todo)) * t->bytes;
 			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
@@ -310,7 +311,7 @@ static u32 scanned_cells(const struct scan *t)
 	u32 w, n = 0;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(*gch_scan_word(t, w));
+		n += env_weight64(t->scanned[w]);
 	return n;
 }
 
@@ -319,7 +320,7 @@ static bool cells_left(const struct marker *m)
 	u32 w;
 
 	for (w = 0; w < m->scan.nwords; w++)
-		if (READ_ONCE(m->own.mark[w]) & ~READ_ONCE(*gch_scan_word(&m->scan, w)))
+		if (READ_ONCE(*gch_view_mark(&m->own, w)) & ~READ_ONCE(m->scan.scanned[w]))
 			return true;
 	return false;
 }

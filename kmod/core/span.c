@@ -53,9 +53,10 @@ static int span_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 		return -ENOMEM;
 	gch_slot(h, id)->recip = d->recip;
 	gch_words_zero(gch_live(h, id), words);
-	gch_words_zero(gch_mark(h, id), words);
-	for (w = 0; scanned && w < words; w++)
-		*gch_scanned(h, id, w) = 0;
+	for (w = 0; w < words; w++)
+		*gch_mark(h, id, w) = 0;
+	if (scanned)
+		gch_words_zero(gch_scanned(h, id), words);
 	return 0;
 }
 
@@ -211,15 +212,15 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 {
 	const struct gcheap_span *d = gch_desc(h, id);
 	const u64 *live = gch_live(h, id);
-	u64 *mark = gch_mark(h, id);
 	u32 w;
 
 	for (w = lo / 64; w < gch_bit_words(hi); w++) {
-		u64 cells = ~live[w] & ~mark[w] & gch_word_mask(w, lo, hi);
+		u64 *mark = gch_mark(h, id, w);
+		u64 cells = ~live[w] & ~*mark & gch_word_mask(w, lo, hi);
 
-		mark[w] |= cells;
+		*mark |= cells;
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			*gch_scanned(h, id, w) |= cells;
+			gch_scanned(h, id)[w] |= cells;
 		h->n.black_objects += env_weight64(cells);
 		h->n.black_bytes += (u64)env_weight64(cells) * d->cell_granules *
 			GCHEAP_GRANULE;
@@ -315,13 +316,12 @@ static void unmark_free(struct gch_heap *h, u32 id)
 {
 	const struct gcheap_span *d = gch_desc(h, id);
 	const u64 *live = gch_live(h, id);
-	u64 *mark = gch_mark(h, id);
 	u32 w;
 
 	for (w = 0; w < gch_bit_words(d->ncells); w++) {
-		mark[w] &= live[w];
+		*gch_mark(h, id, w) &= live[w];
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			*gch_scanned(h, id, w) &= live[w];
+			gch_scanned(h, id)[w] &= live[w];
 	}
 }
 

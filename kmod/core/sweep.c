@@ -34,18 +34,18 @@ struct swept {
 static void sweep_bits_owned(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
 			     struct swept *n)
 {
-	const u64 *mark = gch_mark(h, id);
-	u64 *live = gch_live(h, id);
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	u64 *live = gch_chunk_live(c, id);
 	u32 w;
 
 	for (w = 0; w < gch_bit_words(gch_desc(h, id)->ncells); w++) {
-		u64 dead = live[w] & ~mark[w];
+		u64 mark = *gch_chunk_mark(c, id, w), dead = live[w] & ~mark;
 		u64 black = ~live[w] & gch_word_mask(w, commit, cursor);
 
 		if (dead | black)
 			WRITE_ONCE(live[w], (live[w] & ~dead) | black);
 		/* A word may have led to a cell that was yet to be handed out. */
-		n->kept += env_weight64(live[w] | mark[w]);
+		n->kept += env_weight64(live[w] | mark);
 		n->freed += env_weight64(dead);
 		n->above += env_weight64(dead & ~gch_word_mask(w, 0, cursor));
 	}
@@ -54,12 +54,12 @@ static void sweep_bits_owned(struct gch_heap *h, u32 id, u32 commit, u32 cursor,
 /* The same for one that no thread has: only what is live can be marked. */
 static void sweep_bits(struct gch_heap *h, u32 id, struct swept *n)
 {
-	const u64 *mark = gch_mark(h, id);
-	u64 *live = gch_live(h, id);
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	u64 *live = gch_chunk_live(c, id);
 	u32 words = gch_bit_words(gch_desc(h, id)->ncells), w;
 
 	for (w = 0; w < words; w++) {
-		u64 old = live[w], new = old & mark[w];
+		u64 old = live[w], new = old & *gch_chunk_mark(c, id, w);
 
 		if (new != old)
 			WRITE_ONCE(live[w], new);

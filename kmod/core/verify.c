@@ -174,12 +174,12 @@ static bool check_bits(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_slot *s = gch_slot(v->h, id);
 	u32 last = gch_bit_words(d->ncells) - 1;
-	u64 beyond = ~gch_word_mask(last, 0, d->ncells), mark = gch_mark(v->h, id)[last];
+	u64 beyond = ~gch_word_mask(last, 0, d->ncells), mark = *gch_mark(v->h, id, last);
 
 	if (gch_live(v->h, id)[last] & beyond)
 		return wrong(v, 7, id, gch_live(v->h, id)[last]);
 	if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-		mark |= *gch_scanned(v->h, id, last);
+		mark |= gch_scanned(v->h, id)[last];
 	if (mark & beyond)
 		return wrong(v, 7, id, mark);
 	if (gch_span_owned(d) ? s->commit > d->ncells : s->commit != GCH_COMMITTED)
@@ -221,7 +221,6 @@ static bool marking(const struct gch_heap *h)
 static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_slot *s = gch_slot(v->h, id);
-	const u64 *mark = gch_mark(v->h, id);
 	u32 words = gch_bit_words(d->ncells), w;
 
 	if (s->qnext && !marking(v->h))
@@ -229,13 +228,13 @@ static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 	if (v->h->phase != GCHEAP_PHASE_FINISH)
 		return true;
 	for (w = 0; w < words; w++) {
-		u64 may = gch_live(v->h, id)[w];
+		u64 may = gch_live(v->h, id)[w], mark = *gch_mark(v->h, id, w);
 
 		may |= gch_word_mask(w, s->commit, d->ncells);
-		if (mark[w] & ~may)
-			return wrong(v, 9, id, mark[w]);
-		if (!(d->flags & GCHEAP_SPANF_NOSCAN) && mark[w] != *gch_scanned(v->h, id, w))
-			return wrong(v, 9, id, mark[w]);
+		if (mark & ~may)
+			return wrong(v, 9, id, mark);
+		if (!(d->flags & GCHEAP_SPANF_NOSCAN) && mark != gch_scanned(v->h, id)[w])
+			return wrong(v, 9, id, mark);
 	}
 	return true;
 }

@@ -182,8 +182,9 @@ void gct_chunk_overhead(void)
 	static const u32 sizes[] = { 16, 32, 48, 4096, 32768 };
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct sim *s = sim_with(GCHEAP_NOSCAN, 0, sizes[i]);
+	for (i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		struct sim *s = sim_with(i % 2 ? GCHEAP_NOSCAN : GCHEAP_CONSERVATIVE, 0,
+					 sizes[i / 2]);
 
 		s->slow = false;
 		while (s->h.n.heap_bytes < GCHEAP_CHUNK_SIZE)

@@ -179,7 +179,7 @@ void gct_verify_bits(void)
 	/* V7 */
 	BREAK(&z, gch_live(h, z.full)[0], 0x1ff, 7);
 	BREAK(&z, s->mark[0], 0x100, 7);
-	BREAK(&z, *gch_scanned(h, z.full, 0), 0x100, 7);
+	BREAK(&z, gch_scanned(h, z.full)[0], 0x100, 7);
 	BREAK(&z, s->commit, 1, 7);
 	BREAK(&z, gch_slot(h, z.owned)->commit, 257, 7);
 	/* V8 */
@@ -192,11 +192,11 @@ void gct_verify_bits(void)
 	BREAK(&z, h->qlen, 1, 9);
 	sim_mark_phase(z.s);
 	BREAK(&z, s->mark[0], 1, 9);
-	BREAK(&z, *gch_scanned(h, z.full, 0), 1, 9);
+	BREAK(&z, gch_scanned(h, z.full)[0], 1, 9);
 	BREAK(&z, gch_slot(h, z.partial)->mark[0], 0x80, 9);
-	BREAK(&z, gch_mark(h, z.wide)[7], 1, 9);
-	BREAK(&z, *gch_scanned(h, z.wide, 3), 2, 9);
-	BREAK(&z, *gch_scanned(h, z.wide, 4), 2, 9);
+	BREAK(&z, *gch_mark(h, z.wide, 7), 1, 9);
+	BREAK(&z, gch_scanned(h, z.wide)[3], 2, 9);
+	BREAK(&z, gch_scanned(h, z.wide)[4], 2, 9);
 	sim_sweep_phase(z.s);
 	zoo_close(&z);
 }
