@@ -9,7 +9,7 @@
 
 #include "gcheap.h"
 
-static bool gch_concurrent;
+static bool gch_concurrent = true;
 module_param_named(concurrent, gch_concurrent, bool, 0644);
 MODULE_PARM_DESC(concurrent, "New heaps mark while their programs run");
 

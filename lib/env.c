@@ -37,11 +37,16 @@ static int gch_env_size(const char *name, uint64_t *value)
 	return 0;
 }
 
-static bool gch_env_switch(const char *name)
+static bool gch_env_set(const char *name)
 {
 	const char *s = secure_getenv(name);
 
-	return s && *s && strcmp(s, "0");
+	return s && *s;
+}
+
+static bool gch_env_switch(const char *name)
+{
+	return gch_env_set(name) && strcmp(secure_getenv(name), "0");
 }
 
 int gch_env_options(struct gcheap_options *o)
@@ -72,7 +77,9 @@ void gch_env_switches(void)
 {
 	gch.trace = gch_env_switch("GCHEAP_TRACE");
 	gch.verify = gch_env_switch("GCHEAP_VERIFY");
-	gch.concurrent = gch_env_switch("GCHEAP_CONCURRENT");
+	gch.concurrent = -1;
+	if (gch_env_set("GCHEAP_CONCURRENT"))
+		gch.concurrent = gch_env_switch("GCHEAP_CONCURRENT");
 	gch.on_demand = gch_env_switch("GCHEAP_FINALIZE_ON_DEMAND");
 	gch.exit_stats = secure_getenv("GCHEAP_EXIT_STATS");
 }

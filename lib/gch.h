@@ -172,7 +172,7 @@ struct gch_state {
 	bool on_demand;
 	bool trace;
 	bool verify;
-	bool concurrent;
+	int concurrent;		/* -1: as the module has it */
 	uint64_t soft_limit;
 	const char *exit_stats;
 	const struct gch_backend_ops *ops;

@@ -210,16 +210,28 @@ void gch_heaps_close(struct gcheap *list)
 }
 
 /* From the environment, for heaps of any kind; gcheap_tune() would wait for heap0. */
-static int gch_switch_on(struct gcheap *h, uint32_t param, uint64_t value)
+static int gch_switch(struct gcheap *h, uint32_t param, uint64_t value)
 {
 	GCH_ARG(gcheap_param, arg);
 
-	if (!value)
-		return 0;
 	arg.flags = GCHEAP_PARAM_SET;
 	arg.param = param;
 	arg.value = value;
 	return gch_call(h, GCHEAP_IOC_PARAM, &arg);
+}
+
+/* What the environment asks for. */
+static int gch_switches(struct gcheap *h)
+{
+	int err = 0;
+
+	if (gch.verify)
+		err = gch_switch(h, GCHEAP_PARAM_VERIFY, 1);
+	if (!err && gch.concurrent >= 0)
+		err = gch_switch(h, GCHEAP_PARAM_CONCURRENT, gch.concurrent);
+	if (!err && h == &gch.heap0 && gch.soft_limit)
+		err = gch_switch(h, GCHEAP_PARAM_SOFT_LIMIT, gch.soft_limit);
+	return err;
 }
 
 static int gch_first_roots(struct gcheap *h)
@@ -256,11 +268,7 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 		goto close;
 	err = gch_first_roots(h);
 	if (!err)
-		err = gch_switch_on(h, GCHEAP_PARAM_VERIFY, gch.verify);
-	if (!err)
-		err = gch_switch_on(h, GCHEAP_PARAM_CONCURRENT, gch.concurrent);
-	if (!err && h == &gch.heap0)
-		err = gch_switch_on(h, GCHEAP_PARAM_SOFT_LIMIT, gch.soft_limit);
+		err = gch_switches(h);
 	if (err)
 		goto unlist;
 	return 0;

@@ -39,7 +39,7 @@
  *   GCHEAP_DEVICE	device to open (/dev/gcheap)
  *   GCHEAP_TRACE	1: a line to stderr for each cycle
  *   GCHEAP_FINALIZE_ON_DEMAND  1: finalizers run only when asked for
- *   GCHEAP_CONCURRENT	1: mark while the program runs
+ *   GCHEAP_CONCURRENT	0: stop the threads until all is marked (1)
  *   GCHEAP_VERIFY	1: check the whole heap after every cycle
  *   GCHEAP_EXIT_STATS	1: counters to stderr when the program exits; else a file
  *			they are appended to
