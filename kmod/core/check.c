@@ -35,13 +35,13 @@ static struct gcheap_span *next_span(const struct gch_heap *h, u32 *id)
 }
 
 /* Words of mark bits and, if it is ever scanned, as many of scanned bits. */
-static u32 span_bits(const struct gcheap_span *d)
+static u32 check_words(const struct gcheap_span *d)
 {
 	return gch_bit_words(d->ncells) * (d->flags & GCHEAP_SPANF_NOSCAN ? 1 : 2);
 }
 
 /* One of these. */
-static u64 *span_bit_word(const struct gch_heap *h, u32 id, const struct gcheap_span *d, u32 w)
+static u64 *check_word(const struct gch_heap *h, u32 id, const struct gcheap_span *d, u32 w)
 {
 	u32 words = gch_bit_words(d->ncells);
 
@@ -55,7 +55,7 @@ static u64 words_in_use(const struct gch_heap *h)
 	u32 id = 0;
 
 	for (; (d = next_span(h, &id)); id += d->nslots)
-		n += span_bits(d);
+		n += check_words(d);
 	return n;
 }
 
@@ -74,8 +74,8 @@ bool gch_check_begin(struct gch_heap *h, struct gch_check *c)
 	if (words_in_use(h) > c->room)
 		return false;
 	for (; (d = next_span(h, &id)); id += d->nslots)
-		for (w = 0; w < span_bits(d); w++)
-			*at++ = *span_bit_word(h, id, d, w);
+		for (w = 0; w < check_words(d); w++)
+			*at++ = *check_word(h, id, d, w);
 	c->objects = h->n.marked_objects;
 	c->bytes = h->n.marked_bytes;
 	h->n.marked_objects = 0;
@@ -117,7 +117,7 @@ static bool find_referrer(struct gch_heap *h, const struct gch_check *c,
 	u64 at = 0, bytes, bits;
 	u32 id = 0, w;
 
-	for (; (d = next_span(h, &id)); at += span_bits(d), id += d->nslots) {
+	for (; (d = next_span(h, &id)); at += check_words(d), id += d->nslots) {
 		bytes = (u64)d->cell_granules * GCHEAP_GRANULE;
 		if (d->flags & GCHEAP_SPANF_NOSCAN)
 			continue;
@@ -163,7 +163,7 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 	u32 id = 0, w;
 
 	c->lost = 0;
-	for (; (d = next_span(h, &id)); at += span_bits(d), id += d->nslots) {
+	for (; (d = next_span(h, &id)); at += check_words(d), id += d->nslots) {
 		for (w = 0; w < gch_bit_words(d->ncells); w++) {
 			lost = lost_in(h, c, at, id, w);
 			if (lost && !c->lost) {
@@ -177,8 +177,8 @@ void gch_check_end(struct gch_heap *h, struct gch_check *c)
 		}
 	}
 	for (at = 0, id = 0; (d = next_span(h, &id)); id += d->nslots)
-		for (w = 0; w < span_bits(d); w++)
-			*span_bit_word(h, id, d, w) |= c->aside[at++];
+		for (w = 0; w < check_words(d); w++)
+			*check_word(h, id, d, w) |= c->aside[at++];
 	h->weak.checking = false;
 	h->n.marked_objects = c->objects + c->lost;
 	h->n.marked_bytes = c->bytes;
