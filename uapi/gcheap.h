@@ -100,7 +100,7 @@
 #define GCHEAP_CHUNK_SLOTS	256
 #define GCHEAP_META_STRIDE	0x8000	/* per chunk */
 #define GCHEAP_META_LIVE	0x2000	/* offset of live bits in a stride */
-#define GCHEAP_LIVE_BYTES	64	/* live bits of one slot; kernel's beyond the span's cells */
+#define GCHEAP_LIVE_BYTES	64	/* live bits of one slot, and kernel's */
 #define GCHEAP_STATUS_SIZE	4096
 #define GCHEAP_TCB_SIZE		0x8000
 #define GCHEAP_MAX_CACHES	960

@@ -46,7 +46,8 @@ void gct_layout_bits(void)
 	for (cell = GCHEAP_GRANULE; cell <= GCHEAP_CELL_MAX; cell += GCHEAP_GRANULE) {
 		slots = gch_span_slots(cell);
 		ncells = slots * GCHEAP_SLOT_SIZE / cell;
-		CHECK_EQ(gch_bit_words(ncells) <= GCH_MARK_WORDS, gch_recip(cell) != GCH_WIDE_RECIP);
+		CHECK_EQ(gch_bit_words(ncells) > GCH_MARK_WORDS,
+			 gch_recip(cell) == GCH_WIDE_RECIP);
 		CHECK(gch_bit_words(ncells) <= GCH_LIVE_WORDS);
 	}
 	CHECK_EQ(sizeof(struct gch_slot), 64);
