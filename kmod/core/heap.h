@@ -581,6 +581,18 @@ static inline u64 *gch_scanned(const struct gch_heap *h, u32 id)
 	return gch_chunk_scanned(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
 }
 
+/* Clear both. */
+static inline void gch_unmark(const struct gch_heap *h, u32 id, const struct gcheap_span *d)
+{
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+
+	gch_words_zero(gch_chunk_mark(c, id, 0), GCH_MARK_WORDS);
+	if (d->recip == GCH_WIDE_RECIP)
+		gch_words_zero(gch_chunk_upper(c, id), GCH_MARK_WORDS);
+	if (!(d->flags & GCHEAP_SPANF_NOSCAN))
+		gch_words_zero(gch_chunk_scanned(c, id), gch_bit_words(d->ncells));
+}
+
 /* Descriptor of a slot that may have no metadata; NULL then, or if free. */
 static inline struct gcheap_span *gch_span_at(const struct gch_heap *h, u32 id,
 					      u32 *first)

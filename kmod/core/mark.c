@@ -44,8 +44,9 @@ static __always_inline void view_init(struct view *v, const struct marker *m,
 	v->bytes = bytes;
 	v->quick = v->lo;
 	v->len = v->bytes;
-	v->mark = r->s->mark;
-	v->upper = unlikely(r->s->recip == GCH_WIDE_RECIP) ? gch_chunk_upper(r->c, r->id) : NULL;
+	v->mark[0] = r->s->mark;
+	if (unlikely(r->s->recip == GCH_WIDE_RECIP))
+		v->mark[1] = gch_chunk_upper(r->c, r->id) - GCH_MARK_WORDS;
 	v->live = gch_chunk_live(r->c, r->id);
 	v->recip = r->s->recip;
 	v->commit = r->s->commit;
@@ -113,7 +114,7 @@ void gch_mark_first(struct marker *m, const struct view *v)
 static void mark_at(struct marker *m, u64 off)
 {
 	if (look_near(m, off))
-		mark_cell(m, &m->near, off, false);
+		mark_cell(m, &m->near, off);
 }
 
 /*
@@ -186,7 +187,7 @@ static void mark_before(struct marker *m, u64 off)
 		return;
 	cell = (u64)m->near.d->cell_granules * GCHEAP_GRANULE;
 	if ((off - m->near.lo) % cell == 0)
-		mark_cell(m, &m->near, off - 1, false);
+		mark_cell(m, &m->near, off - 1);
 }
 
 /* mark_word() likewise, or where it takes a second look. */
@@ -302,14 +303,9 @@ void gch_mark_drop(struct gch_heap *h)
 
 static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
-	bool scanned = !(d->flags & GCHEAP_SPANF_NOSCAN);
 	u64 *elems = gch_large_elems(h, id, d);
-	u32 words = gch_bit_words(d->ncells), w;
 
-	for (w = 0; w < words; w++)
-		WRITE_ONCE(*gch_mark(h, id, w), 0);
-	if (scanned)
-		gch_words_zero(gch_scanned(h, id), words);
+	gch_unmark(h, id, d);
 	if (elems)
 		*elems = 0;
 }

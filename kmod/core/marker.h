@@ -14,7 +14,8 @@
  * struct view - a span that a marker looks at
  * @lo, @bytes: where its cells are, by offset
  * @quick, @len: those of their offsets that R16 wants no second look at
- * @mark, @live, @recip, @commit: its own; @upper: of its mark bits if it is wide
+ * @mark: its mark bits: word w is mark[w / 4][w], since a wide one's upper half is elsewhere
+ * @live, @recip, @commit: its own
  * @s, @d: the span
  *
  * Good while structure is frozen (I1).
@@ -22,7 +23,7 @@
 struct view {
 	u64 lo, bytes;
 	u64 quick, len;
-	u64 *mark, *upper;
+	u64 *mark[2];
 	const u64 *live;
 	u32 recip, commit;
 	struct gch_slot *s;
@@ -35,6 +36,7 @@ struct view {
  * @bytes: of a cell
  * @nwords: of mark bits
  * @scanned: as many of scanned bits
+ * @white: cells that were allocated and not marked when the scan began
  * @quick: it is one slot, and its layout a matter of at most 64 fixed words
  * @page: then: its memory, NULL where it was never touched
  * @map, @tags: pointer words of a cell of such a layout if it is a typed one
@@ -45,6 +47,7 @@ struct scan {
 	u32 nwords;
 	bool quick;
 	u64 *scanned;
+	u64 white[GCH_LIVE_WORDS];
 	char *page[GCH_SLOT_PAGES];
 	u64 map, tags;
 };
@@ -82,7 +85,7 @@ static __always_inline bool gch_heap_is_large(const struct gch_heap *h)
 /* A word of a span's mark bits. */
 static __always_inline u64 *gch_view_mark(const struct view *v, u32 w)
 {
-	return likely(w < GCH_MARK_WORDS) ? &v->mark[w] : &v->upper[w - GCH_MARK_WORDS];
+	return &v->mark[w / GCH_MARK_WORDS][w];
 }
 
 /* A line of a page, which may be NULL, is wanted soon. */
@@ -150,12 +153,11 @@ void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
 void gch_pair_look(struct marker *m, u64 off);
 
 /* Mark the cell that an offset lies in, which is one of the view's. */
-static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off,
-				      bool queued)
+static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off)
 {
 	/* A span of one cell has no reciprocal: 0. */
 	u32 cell = ((off - v->lo) * v->recip) >> 32;
-	u64 bit = 1ull << (cell % 64), *mark = gch_view_mark(v, cell / 64);
+	u64 *mark = gch_view_mark(v, cell / 64), bit = 1ull << (cell % 64);
 
 	if (READ_ONCE(*mark) & bit)
 		return;
@@ -165,17 +167,32 @@ static __always_inline void mark_cell(struct marker *m, const struct view *v, u6
 		*mark |= bit;
 	else if (env_test_and_set(mark, cell % 64))	/* R4: a full barrier */
 		return;
-	if (!queued && !READ_ONCE(v->s->qnext))
+	if (!READ_ONCE(v->s->qnext))
 		gch_mark_first(m, v);
+}
+
+/* The same for a cell of the span being scanned, whose scanner will see it. */
+static __always_inline void mark_own(struct marker *m, u64 off)
+{
+	u32 cell = ((off - m->own.lo) * m->own.recip) >> 32;
+	u64 bit = 1ull << (cell % 64), *mark;
+
+	if (!(m->scan.white[cell / 64] & bit))
+		return;
+	mark = gch_view_mark(&m->own, cell / 64);
+	if (likely(!m->shared))
+		*mark |= bit;
+	else if (!(READ_ONCE(*mark) & bit))
+		env_test_and_set(mark, cell % 64);
 }
 
 /* What is a pointer into an object. */
 static __always_inline void mark_offset(struct marker *m, u64 off)
 {
 	if (off - m->own.lo < m->own.bytes)
-		mark_cell(m, &m->own, off, true);
+		mark_own(m, off);
 	else if (off - m->near.lo < m->near.bytes)
-		mark_cell(m, &m->near, off, false);
+		mark_cell(m, &m->near, off);
 	else
 		gch_mark_far(m, off);
 }
@@ -184,9 +201,9 @@ static __always_inline void mark_offset(struct marker *m, u64 off)
 static __always_inline void mark_word(struct marker *m, u64 off)
 {
 	if (off - m->own.quick < m->own.len)
-		mark_cell(m, &m->own, off, true);
+		mark_own(m, off);
 	else if (off - m->near.quick < m->near.len)
-		mark_cell(m, &m->near, off, false);
+		mark_cell(m, &m->near, off);
 	else
 		gch_mark_far_word(m, off);
 }

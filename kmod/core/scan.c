@@ -184,6 +184,17 @@ void gch_scan_init(struct marker *m, const struct gch_ref *r)
 	}
 }
 
+/* Live bits and commit point stay while the span is scanned (I1). */
+static void scan_white(struct marker *m)
+{
+	const struct view *v = &m->own;
+	u32 w;
+
+	for (w = 0; w < m->scan.nwords; w++)
+		m->scan.white[w] = (v->live[w] | gch_word_mask(w, v->commit, v->d->ncells)) &
+				   ~READ_ONCE(*gch_view_mark(v, w));
+}
+
 /* Scan @n cells of the span from @first on. */
 static noinline void scan_cells(struct marker *m, u32 first, u32 n)
 {
@@ -358,6 +369,7 @@ void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id)
 
 	gch_marker_init(&m, h, w);
 	gch_scan_init(&m, &r);
+	scan_white(&m);
 	if (m.scan.quick && gch_heap_is_large(h))
 		fetch_cells(&m);
 	do

@@ -46,17 +46,12 @@ static bool run_has_frames(const struct gch_heap *h, u32 id, u32 n)
 /* All of a new span's bits are clear. */
 static int span_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
-	bool scanned = !(d->flags & GCHEAP_SPANF_NOSCAN);
-	u32 words = gch_bit_words(d->ncells), w;
-
-	if (d->recip == GCH_WIDE_RECIP && gch_chunk_widen(h, id, scanned))
+	if (d->recip == GCH_WIDE_RECIP &&
+	    gch_chunk_widen(h, id, !(d->flags & GCHEAP_SPANF_NOSCAN)))
 		return -ENOMEM;
 	gch_slot(h, id)->recip = d->recip;
-	gch_words_zero(gch_live(h, id), words);
-	for (w = 0; w < words; w++)
-		*gch_mark(h, id, w) = 0;
-	if (scanned)
-		gch_words_zero(gch_scanned(h, id), words);
+	gch_words_zero(gch_live(h, id), gch_bit_words(d->ncells));
+	gch_unmark(h, id, d);
 	return 0;
 }
 
@@ -210,17 +205,18 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
  */
 static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 {
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 	const struct gcheap_span *d = gch_desc(h, id);
-	const u64 *live = gch_live(h, id);
+	const u64 *live = gch_chunk_live(c, id);
 	u32 w;
 
 	for (w = lo / 64; w < gch_bit_words(hi); w++) {
-		u64 *mark = gch_mark(h, id, w);
+		u64 *mark = gch_chunk_mark(c, id, w);
 		u64 cells = ~live[w] & ~*mark & gch_word_mask(w, lo, hi);
 
 		*mark |= cells;
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			gch_scanned(h, id)[w] |= cells;
+			gch_chunk_scanned(c, id)[w] |= cells;
 		h->n.black_objects += env_weight64(cells);
 		h->n.black_bytes += (u64)env_weight64(cells) * d->cell_granules *
 			GCHEAP_GRANULE;
@@ -314,14 +310,15 @@ void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor)
 /* A word may have led to a cell that turns out not to have been handed out (V9). */
 static void unmark_free(struct gch_heap *h, u32 id)
 {
+	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 	const struct gcheap_span *d = gch_desc(h, id);
-	const u64 *live = gch_live(h, id);
+	const u64 *live = gch_chunk_live(c, id);
 	u32 w;
 
 	for (w = 0; w < gch_bit_words(d->ncells); w++) {
-		*gch_mark(h, id, w) &= live[w];
+		*gch_chunk_mark(c, id, w) &= live[w];
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN))
-			gch_scanned(h, id)[w] &= live[w];
+			gch_chunk_scanned(c, id)[w] &= live[w];
 	}
 }
 

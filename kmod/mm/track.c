@@ -138,26 +138,64 @@ void gch_track_born(struct gch *g, struct vm_area_struct *vma, unsigned long add
 				     vma);
 }
 
+#define BLOCK_PAGES	(GCH_KERN_SLOTS * GCH_SLOT_PAGES)
+
+/* Descriptors of the slots of so many pages, of which a page is one, or NULL. */
+static const struct gch_slot *block_slots(struct gch *g, u64 page)
+{
+	const struct gch_chunk *c = gch_chunk(&g->core, page / GCH_CHUNK_PAGES);
+
+	return c ? READ_ONCE(c->slot[page % GCH_CHUNK_PAGES / BLOCK_PAGES]) : NULL;
+}
+
 /*
  * The page behind a heap page. Frames are taken away by the collector only, chunks not
  * while marking is under way, so the collector may look without the lock.
  */
 static struct page *frame_page(struct gch *g, u64 page)
 {
-	u32 id = page / GCH_SLOT_PAGES, i = id % GCHEAP_CHUNK_SLOTS, frame;
-	struct gch_chunk *c = gch_chunk(&g->core, id / GCHEAP_CHUNK_SLOTS);
+	const struct gch_slot *slot = block_slots(g, page);
+	u32 i = page % BLOCK_PAGES, frame;
 
-	if (!c || !READ_ONCE(c->slot[i / GCH_KERN_SLOTS]))
+	if (!slot)
 		return NULL;
-	frame = READ_ONCE(gch_slot(&g->core, id)->frame[page % GCH_SLOT_PAGES]);
+	frame = READ_ONCE(slot[i / GCH_SLOT_PAGES].frame[i % GCH_SLOT_PAGES]);
 	return frame ? pfn_to_page(frame) : NULL;
 }
 
-/* Wait for a fault that has logged its page and not made it writable yet; after B3. */
-static void settle_page(struct gch *g, u64 page)
-{
-	struct page *p = frame_page(g, page);
+/**
+ * struct walk - over the pages behind heap pages
+ * @page: the next one's number; @end: none from here on
+ * @slot: those of the block that it is in, NULL: to be looked up
+ */
+struct walk {
+	u64 page, end;
+	const struct gch_slot *slot;
+};
 
+/* The next one, whose number is @w->page - 1 then, or NULL. As frame_page() otherwise. */
+static struct page *walk_next(struct gch *g, struct walk *w)
+{
+	while (w->page < w->end) {
+		u32 i = w->page % BLOCK_PAGES, frame;
+
+		if (!i || !w->slot)
+			w->slot = block_slots(g, w->page);
+		if (!w->slot) {
+			w->page += BLOCK_PAGES - i;
+			continue;
+		}
+		w->page++;
+		frame = READ_ONCE(w->slot[i / GCH_SLOT_PAGES].frame[i % GCH_SLOT_PAGES]);
+		if (frame)
+			return pfn_to_page(frame);
+	}
+	return NULL;
+}
+
+/* Wait for a fault that has logged its page and not made it writable yet; after B3. */
+static void settle_page(struct page *p)
+{
 	if (p && PageLocked(p)) {
 		lock_page(p);
 		unlock_page(p);
@@ -166,12 +204,14 @@ static void settle_page(struct gch *g, u64 page)
 
 static void settle_all(struct gch *g)
 {
-	u64 page, end = pages_in_use(g);
+	struct walk w = { .end = pages_in_use(g) };
+	struct page *p;
+	u32 n = 0;
 
 	smp_mb();	/* B3 */
-	for (page = 0; page < end; page++) {
-		settle_page(g, page);
-		if (page % 4096 == 4095)
+	while ((p = walk_next(g, &w))) {
+		settle_page(p);
+		if (++n % 4096 == 0)
 			cond_resched();
 	}
 }
@@ -274,19 +314,17 @@ static bool page_written(struct page *p, bool *pinned)
 /* Into the core's dirty pages what is known of a window; core.lock held. */
 static u64 record(struct gch *g, u64 first, u64 n, bool last)
 {
-	u64 page, count = 0;
+	struct walk w = { .page = first, .end = first + n };
 	struct page *p;
+	u64 count = 0;
 	bool pinned;
 
-	for (page = first; page < first + n; page++) {
-		p = frame_page(g, page);
-		if (!p)
-			continue;
-		if (page_written(p, &pinned) | test_bit(page - first, g->track.bits))
-			count += gch_dirty_set(&g->core, page);
+	while ((p = walk_next(g, &w))) {
+		if (page_written(p, &pinned) | test_bit(w.page - 1 - first, g->track.bits))
+			count += gch_dirty_set(&g->core, w.page - 1);
 		if (pinned && last) {
 			spin_lock(&g->track.lock);
-			log_page(g, page);
+			log_page(g, w.page - 1);
 			spin_unlock(&g->track.lock);
 		}
 	}
@@ -362,7 +400,7 @@ static void protect_taken(struct gch *g)
 
 	smp_mb();	/* B3 */
 	for (i = 0; i < t->ntaken; i++)
-		settle_page(g, t->taken[i]);
+		settle_page(frame_page(g, t->taken[i]));
 	sort(t->taken, t->ntaken, sizeof(*t->taken), by_number, NULL);
 	for (i = 0; i < t->ntaken; i++) {
 		for (first = t->taken[i]; i + 1 < t->ntaken &&
