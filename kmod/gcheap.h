@@ -114,6 +114,11 @@ struct gch_lent {
 	wait_queue_head_t done_wait;
 };
 
+/** struct gch_yield - bytes that collections of a kind free, for how many of work, lately */
+struct gch_yield {
+	u64 freed, work;
+};
+
 /**
  * struct gch_pace - when cycles that mark beside the program begin and how they advance
  * @start: bytes handed out since the last marking when the next is due
@@ -125,7 +130,7 @@ struct gch_lent {
  *	@skip: full ones until they are tried again, after @failures to pay in a row
  * @live, @rescanned: when the last cycle was over; @since: bytes handed out from there to
  *	the end of the next marking
- * @full_freed, @full_work: of the last full one
+ * @full_yield, @young_yield: of full ones and of young ones
  * @page_ns: that a page scanned again in a pause takes, lately
  * @forced: the cycle was asked for before it was due
  * @relief: bytes, see gch_plan_relief(); @settled: when that was last looked at, in
@@ -139,7 +144,7 @@ struct gch_pace {
 	u64 young_work;
 	u32 youngs, skip, failures;
 	u64 live, rescanned, since;
-	u64 full_freed, full_work;
+	struct gch_yield full_yield, young_yield;
 	u64 page_ns;
 	bool forced;
 	u64 relief, settled, ran, assisted;

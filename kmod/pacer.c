@@ -161,6 +161,18 @@ static void limit_time(struct gch *g)
 	p->assisted = 0;
 }
 
+static void smooth(u64 *average, u64 last)
+{
+	*average = *average ? (*average + last) / 2 : last;
+}
+
+/* One collection by itself says little: it may find the program before or after it drops much. */
+static void yielded(struct gch_yield *y, u64 freed, u64 work)
+{
+	smooth(&y->freed, freed);
+	smooth(&y->work, work);
+}
+
 /**
  * gch_pace_settle() - a cycle is over, the sweep too; core.lock held, from the collector
  *
@@ -171,6 +183,7 @@ void gch_pace_settle(struct gch *g)
 {
 	struct gch_pace *p = &g->pace;
 	const struct gch_counts *n = &g->core.n;
+	struct gch_yield *full = &p->full_yield, *young = &p->young_yield;
 	u64 was = p->live + p->since, freed, work;
 
 	freed = was > n->live_bytes_last ? was - n->live_bytes_last : 0;
@@ -178,15 +191,14 @@ void gch_pace_settle(struct gch *g)
 	       ((n->pages_rescanned - p->rescanned) << (PAGE_SHIFT - 2));
 	p->live = n->live_bytes_last;
 	p->rescanned = n->pages_rescanned;
+	yielded(p->youngs ? young : full, freed, work);
 	if (!p->youngs) {
 		/* Of what was handed out while marking not all will be reached again: counted
 		 * in full, cycles in a row would allow each other more and more.
 		 */
 		p->full = found(g) - g->black_bytes / 2;
-		p->full_freed = freed;
-		p->full_work = work;
 		p->skip -= p->skip > 0;
-	} else if (gch_plan_pays(freed, work, p->full_freed, p->full_work)) {
+	} else if (gch_plan_pays(young->freed, young->work, full->freed, full->work)) {
 		p->failures = 0;
 	} else {
 		p->skip = min(1u << p->failures, YOUNG_SKIP);
