@@ -26,7 +26,7 @@ static const struct sim_maps node = {
 struct shape {
 	const char *name;
 	u32 layout, cell;
-	enum { TREE, GRAPH, LIST } edges;
+	enum { TREE, GRAPH, LIST, DEPTH } edges;
 };
 
 static const struct shape shapes[] = {
@@ -37,6 +37,7 @@ static const struct shape shapes[] = {
 	{ "graph, 256 bytes, conservative", GCHEAP_CONSERVATIVE, 256, GRAPH },
 	{ "tree, 16 bytes, conservative", GCHEAP_CONSERVATIVE, 16, TREE },
 	{ "list, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, LIST },
+	{ "tree, depth first, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, DEPTH },
 };
 
 static u64 now(void)
@@ -58,6 +59,19 @@ static double median(u64 *v, u32 n)
 {
 	qsort(v, n, sizeof(*v), by_value);
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2.0;
+}
+
+/* The subtree of @n objects from @addr[0] on, in the order in which a recursion makes it. */
+static void depth_first(struct sim *s, const u64 *addr, u32 n)
+{
+	u32 left = n / 2, right = n - 1 - left;
+
+	sim_store(s, addr[0], left ? addr[1] : 0);
+	sim_store(s, addr[0] + 8, right ? addr[1 + left] : 0);
+	if (left)
+		depth_first(s, addr + 1, left);
+	if (right)
+		depth_first(s, addr + 1 + left, right);
 }
 
 static void build(struct sim *s, const struct shape *shape, u32 n)
@@ -87,10 +101,12 @@ static void build(struct sim *s, const struct shape *shape, u32 n)
 	for (i = 1; shape->edges == LIST && i < n; i++)
 		sim_store(s, addr[i], addr[i - 1]);
 	/* A tree by numbers: each object is reached. */
-	for (i = 0; shape->edges != LIST && i < n; i++) {
+	for (i = 0; shape->edges < LIST && i < n; i++) {
 		sim_store(s, addr[i], 2 * i + 1 < n ? addr[2 * i + 1] : 0);
 		sim_store(s, addr[i] + 8, 2 * i + 2 < n ? addr[2 * i + 2] : 0);
 	}
+	if (shape->edges == DEPTH)
+		depth_first(s, addr, n);
 	s->precise[0] = addr[shape->edges == LIST ? n - 1 : 0];
 	env_free(addr);
 	gch_thread_detach(&s->h, 0);
@@ -214,7 +230,7 @@ static void run(const struct shape *shape, u64 bytes, u32 cycles)
 		sweep[i] = now() - t;
 	}
 	CHECK_EQ(s->h.n.marked_objects, n);
-	printf("%-32s %8u marked: mark %6.1f ns (peer %6.1f, %3.0f %%), sweep %5.2f ns an object\n",
+	printf("%-41s %8u marked: mark %6.1f ns (peer %6.1f, %3.0f %%), sweep %5.2f ns an object\n",
 	       shape->name, n, median(mark, cycles) / n, median(peer, cycles) / n,
 	       100 * median(peer, cycles) / median(mark, cycles), median(sweep, cycles) / n);
 	sim_close(s);
