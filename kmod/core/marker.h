@@ -36,7 +36,9 @@ struct view {
  * @bytes: of a cell
  * @nwords: of mark bits
  * @scanned: as many of scanned bits
- * @white: cells that were allocated and not marked when the scan began
+ * @known: mark bits when the scan began
+ * @white: cells that are allocated and not marked; @grey: marked and not scanned. The scanner's
+ *	own: what it marks in the span shows in the mark bits when it ends.
  * @quick: it is one slot, and its layout a matter of at most 64 fixed words
  * @page: then: its memory, NULL where it was never touched
  * @map, @tags: pointer words of a cell of such a layout if it is a typed one
@@ -47,7 +49,7 @@ struct scan {
 	u32 nwords;
 	bool quick;
 	u64 *scanned;
-	u64 white[GCH_LIVE_WORDS];
+	u64 known[GCH_LIVE_WORDS], white[GCH_LIVE_WORDS], grey[GCH_LIVE_WORDS];
 	char *page[GCH_SLOT_PAGES];
 	u64 map, tags;
 };
@@ -175,15 +177,12 @@ static __always_inline void mark_cell(struct marker *m, const struct view *v, u6
 static __always_inline void mark_own(struct marker *m, u64 off)
 {
 	u32 cell = ((off - m->own.lo) * m->own.recip) >> 32;
-	u64 bit = 1ull << (cell % 64), *mark;
+	u64 bit = 1ull << (cell % 64);
 
 	if (!(m->scan.white[cell / 64] & bit))
 		return;
-	mark = gch_view_mark(&m->own, cell / 64);
-	if (likely(!m->shared))
-		*mark |= bit;
-	else if (!(READ_ONCE(*mark) & bit))
-		env_test_and_set(mark, cell % 64);
+	m->scan.white[cell / 64] ^= bit;
+	m->scan.grey[cell / 64] |= bit;
 }
 
 /* What is a pointer into an object. */

@@ -185,14 +185,42 @@ void gch_scan_init(struct marker *m, const struct gch_ref *r)
 }
 
 /* Live bits and commit point stay while the span is scanned (I1). */
-static void scan_white(struct marker *m)
+static u64 allocated(const struct view *v, u32 w)
 {
-	const struct view *v = &m->own;
+	return v->live[w] | gch_word_mask(w, v->commit, v->d->ncells);
+}
+
+static void scan_begin(struct marker *m)
+{
+	struct scan *t = &m->scan;
 	u32 w;
 
-	for (w = 0; w < m->scan.nwords; w++)
-		m->scan.white[w] = (v->live[w] | gch_word_mask(w, v->commit, v->d->ncells)) &
-				   ~READ_ONCE(*gch_view_mark(v, w));
+	for (w = 0; w < t->nwords; w++) {
+		t->known[w] = READ_ONCE(*gch_view_mark(&m->own, w));
+		t->white[w] = allocated(&m->own, w) & ~t->known[w];
+		t->grey[w] = t->known[w] & ~t->scanned[w];
+	}
+}
+
+/* All that was grey is scanned: it shows, and counts. */
+static void scan_end(struct marker *m)
+{
+	struct scan *t = &m->scan;
+	u64 marked, *mark;
+	u32 w, n = 0;
+
+	for (w = 0; w < t->nwords; w++) {
+		mark = gch_view_mark(&m->own, w);
+		marked = allocated(&m->own, w) & ~t->known[w] & ~t->white[w];
+		if (unlikely(m->shared))
+			env_or64(mark, marked);	/* before the release, R4 */
+		else
+			*mark |= marked;
+		marked |= t->known[w];
+		n += env_weight64(marked & ~t->scanned[w]);
+		WRITE_ONCE(t->scanned[w], t->scanned[w] | marked);
+	}
+	gch_mark_count(m, m->own.d, n);
 }
 
 /* Scan @n cells of the span from @first on. */
@@ -238,27 +266,26 @@ static __always_inline const char *cells_at(const struct marker *m, u32 first, u
 }
 
 /*
- * The cells that a word of mark bits has and that of scanned bits has not, those
- * included that are marked meanwhile; neighbours together. Return: whether any.
+ * The grey cells of a word, those included that become so meanwhile; neighbours
+ * together. Return: whether any.
  */
 static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 {
 	u32 first = 64 * w, cell, bytes;
-	u64 scanned = m->scan.scanned[w], todo, run;
-	const u64 *mark = gch_view_mark(&m->own, w);
 	const char *all, *at;
+	u64 grey, run;
 	bool any = false;
 
 	all = cells_at(m, first, min(64u, m->own.d->ncells - first));
-	while ((todo = READ_ONCE(*mark) & ~scanned)) {
-		run = todo & -todo;
-		cell = env_ctz64(todo);
+	while ((grey = m->scan.grey[w])) {
+		run = grey & -grey;
+		cell = env_ctz64(grey);
 		bytes = m->scan.bytes;
-		if (todo & (run << 1)) {
-			run = todo & ~(todo + run);	/* lowest run of ones */
+		if (grey & (run << 1)) {
+			run = grey & ~(grey + run);	/* lowest run of ones */
 			bytes *= env_weight64(run);
 		}
-		scanned |= run;
+		m->scan.grey[w] = grey ^ run;
 		any = true;
 		at = likely(all) ? all + cell * m->scan.bytes :
 				   cells_at(m, first + cell, env_weight64(run));
@@ -269,7 +296,6 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 		else
 			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
 	}
-	WRITE_ONCE(m->scan.scanned[w], scanned);
 	return any;
 }
 
@@ -281,16 +307,15 @@ static void fetch_cells(const struct marker *m)
 {
 	const struct scan *t = &m->scan;
 	u32 w, n = 0, off;
-	u64 todo;
+	u64 grey;
 
 	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(READ_ONCE(*gch_view_mark(&m->own, w)) & ~t->scanned[w]);
+		n += env_weight64(t->grey[w]);
 	if (n < 2 || n > m->own.d->ncells / FEW)
 		return;
 	for (w = 0; w < t->nwords; w++) {
-		todo = READ_ONCE(*gch_view_mark(&m->own, w)) & ~t->scanned[w];
-		for (; todo; todo &= todo - 1) {
-			off = (64 * w + env_ctz64(todo)) * t->bytes;
+		for (grey = t->grey[w]; grey; grey &= grey - 1) {
+			off = (64 * w + env_ctz64(grey)) * t->bytes;
 			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
 		}
 	}
@@ -317,15 +342,6 @@ static noinline bool scan_precise(struct marker *m)
 	return any;
 }
 
-static u32 scanned_cells(const struct scan *t)
-{
-	u32 w, n = 0;
-
-	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(t->scanned[w]);
-	return n;
-}
-
 static bool cells_left(const struct marker *m)
 {
 	u32 w;
@@ -338,15 +354,16 @@ static bool cells_left(const struct marker *m)
 
 static void scan_all(struct marker *m)
 {
-	u32 before = scanned_cells(&m->scan);
-
+	scan_begin(m);
+	if (m->scan.quick && gch_heap_is_large(m->h))
+		fetch_cells(m);
 	if (m->scan.c->layout == GCHEAP_TYPED)
 		while (scan_precise(m))
 			;
 	else
 		while (scan_conservative(m))
 			;
-	gch_mark_count(m, m->own.d, scanned_cells(&m->scan) - before);
+	scan_end(m);
 }
 
 /**
@@ -369,10 +386,7 @@ void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id)
 
 	gch_marker_init(&m, h, w);
 	gch_scan_init(&m, &r);
-	scan_white(&m);
-	if (m.scan.quick && gch_heap_is_large(h))
-		fetch_cells(&m);
 	do
 		scan_all(&m);
-	while (gch_queue_done(&m, r.s, cells_left));
+	while (cells_left(&m) || gch_queue_done(&m, r.s, cells_left));
 }

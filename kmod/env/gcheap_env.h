@@ -48,6 +48,8 @@
 /* Full barriers, as all of the kernel's that return something. */
 #define env_cmpxchg(p, old, new)	cmpxchg(p, old, new)
 #define env_test_and_set(map, bit)	test_and_set_bit(bit, (unsigned long *)(map))
+/* No barrier. */
+#define env_or64(p, bits)		atomic64_or(bits, (atomic64_t *)(p))
 /* Who uses it says for what. */
 #define env_mb()		smp_mb()
 

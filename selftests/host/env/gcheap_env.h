@@ -88,6 +88,8 @@ typedef pthread_mutex_t env_spin_t;
 	was_;									\
 })
 
+#define env_or64(p, bits)	((void)__atomic_fetch_or(p, bits, __ATOMIC_RELAXED))
+
 static inline bool env_test_and_set(u64 *map, u32 bit)
 {
 	u64 mask = 1ull << (bit % 64);
