@@ -176,8 +176,8 @@ static void yielded(struct gch_yield *y, u64 freed, u64 work)
 /**
  * gch_pace_settle() - a cycle is over, the sweep too; core.lock held, from the collector
  *
- * Compares what young and full ones free for their work: bytes marked, a quarter of the
- * pages scanned again, and what any cycle costs.
+ * Compares what young and full ones free for their work: bytes marked, half of those scanned
+ * again, and what any cycle costs.
  */
 void gch_pace_settle(struct gch *g)
 {
@@ -188,9 +188,9 @@ void gch_pace_settle(struct gch *g)
 
 	freed = was > n->live_bytes_last ? was - n->live_bytes_last : 0;
 	work = n->marked_bytes_last - p->before + CYCLE_WORK +
-	       ((n->pages_rescanned - p->rescanned) << (PAGE_SHIFT - 2));
+	       (n->bytes_rescanned - p->rescanned) / 2;
 	p->live = n->live_bytes_last;
-	p->rescanned = n->pages_rescanned;
+	p->rescanned = n->bytes_rescanned;
 	yielded(p->youngs ? young : full, freed, work);
 	if (!p->youngs) {
 		/* Of what was handed out while marking not all will be reached again: counted

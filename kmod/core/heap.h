@@ -180,6 +180,7 @@ struct gch_counts {
 	u64 offheap_bytes;
 	u64 black_objects, black_bytes;	/* handed out while marking, in this cycle */
 	u64 pages_rescanned;
+	u64 bytes_rescanned;		/* of cells there, weak words' included */
 	u64 marked_objects, marked_bytes;	/* being counted by the marker */
 	u64 marked_objects_last, marked_bytes_last;
 	u64 helped_bytes;		/* marked by other workers than the first */

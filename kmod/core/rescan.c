@@ -127,7 +127,7 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 	u64 bytes = (u64)m->own.d->cell_granules * GCHEAP_GRANULE, cells;
 	u32 first = (w->lo - m->own.lo) * m->own.recip >> 32;
 	u32 end = ((w->hi - 1 - m->own.lo) * m->own.recip >> 32) + 1;
-	u32 n, i, reach = 0;
+	u32 n, i, reach = 0, seen = 0;
 
 	end = min_t(u32, end, m->own.d->ncells);
 	if (gch_span_owned(m->own.d) && m->h->black && !m->h->weak.checking)
@@ -139,9 +139,11 @@ void gch_window_cells(struct marker *m, const struct window *w, bool all, gch_vi
 			cells &= READ_ONCE(m->scan.scanned[i]);
 		if (reach)
 			cells |= ~m->own.live[i] & gch_word_mask(i, m->own.commit, reach);
-		visit_cells(m, w, m->own.lo + 64 * i * bytes, cells & gch_word_mask(i, first, end),
-			    visit);
+		cells &= gch_word_mask(i, first, end);
+		seen += env_weight64(cells);
+		visit_cells(m, w, m->own.lo + 64 * i * bytes, cells, visit);
 	}
+	m->h->n.bytes_rescanned += min_t(u64, seen * bytes, GCH_PAGE_SIZE);
 }
 
 /**
