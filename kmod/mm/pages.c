@@ -270,21 +270,32 @@ static int pages_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
 	return err;
 }
 
+/* Spans @i to @n - 1 of a batch: how many slots from the first on are theirs without a gap. */
+static u32 slots_in_row(const struct gch_heap *h, const u32 *span, u32 *i, u32 n)
+{
+	u32 first = span[*i], end = first;
+
+	while (*i < n && span[*i] == end)
+		end += gch_desc(h, span[(*i)++])->nslots;
+	return end - first;
+}
+
 /* Spans that were just handed out are about to be written: no fault for each page. */
 static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 {
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
-	u32 i;
+	u32 i = 0, first;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = find_vma(mm, g->core.base);
 	env_lock(&g->core.lock);
-	if (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma))
-		for (i = 0; i < n; i++)
-			gch_track_born(g, vma, gch_slot_addr(&g->core, span[i]),
-				       gch_desc(&g->core, span[i])->nslots * GCH_SLOT_PAGES);
+	while (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma) && i < n) {
+		first = span[i];
+		gch_track_born(g, vma, gch_slot_addr(&g->core, first),
+			       slots_in_row(&g->core, span, &i, n) * GCH_SLOT_PAGES);
+	}
 	env_unlock(&g->core.lock);
 	mmap_read_unlock(mm);
 	return 0;
