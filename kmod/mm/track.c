@@ -204,15 +204,16 @@ static void settle_page(struct page *p)
 
 static void settle_all(struct gch *g)
 {
-	struct walk w = { .end = pages_in_use(g) };
+	u64 first, end = pages_in_use(g);
 	struct page *p;
-	u32 n = 0;
 
 	smp_mb();	/* B3 */
-	while ((p = walk_next(g, &w))) {
-		settle_page(p);
-		if (++n % 4096 == 0)
-			cond_resched();
+	for (first = 0; first < end; first += WINDOW) {
+		struct walk w = { .page = first, .end = min_t(u64, first + WINDOW, end) };
+
+		while ((p = walk_next(g, &w)))
+			settle_page(p);
+		cond_resched();
 	}
 }
 
@@ -331,7 +332,18 @@ static u64 record(struct gch *g, u64 first, u64 n, bool last)
 	return count;
 }
 
-static u64 window(struct gch *g, u64 first, u64 n, bool protecting)
+/* What is known of a window does not count. */
+static void forget(struct gch *g, u64 first, u64 n)
+{
+	struct walk w = { .page = first, .end = first + n };
+	struct page *p;
+
+	while ((p = walk_next(g, &w)))
+		if (PageDirty(p))
+			ClearPageDirty(p);
+}
+
+static u64 window(struct gch *g, u64 first, u64 n, bool protecting, bool recording)
 {
 	u64 count;
 
@@ -342,19 +354,17 @@ static u64 window(struct gch *g, u64 first, u64 n, bool protecting)
 	/* R12: after protection, since entries may have been dirty. */
 	clean(g, first, n);
 	gch_stress_point();
+	if (!recording) {
+		forget(g, first, n);
+		return 0;
+	}
 	env_lock(&g->core.lock);
 	count = record(g, first, n, protecting);
 	env_unlock(&g->core.lock);
 	return count;
 }
 
-/**
- * gch_track_round() - the pages written since the last round are dirty
- * @last: a pause is to follow: from here on writes are logged
- *
- * From the collector, the program running. Return: how many pages there are.
- */
-u64 gch_track_round(struct gch *g, bool last)
+static u64 round_of(struct gch *g, bool last, bool recording)
 {
 	struct gch_track *t = &g->track;
 	bool protecting = last || t->way != GCHEAP_TRACK_DIRTY;
@@ -373,13 +383,24 @@ u64 gch_track_round(struct gch *g, bool last)
 		settle_all(g);
 	gch_stress_point();
 	for (first = 0; first < end; first += WINDOW) {
-		count += window(g, first, min_t(u64, WINDOW, end - first), protecting);
+		count += window(g, first, min_t(u64, WINDOW, end - first), protecting, recording);
 		cond_resched();
 	}
 	env_lock(&g->core.lock);
 	t->rounding = false;
 	env_unlock(&g->core.lock);
 	return count;
+}
+
+/**
+ * gch_track_round() - the pages written since the last round are dirty
+ * @last: a pause is to follow: from here on writes are logged
+ *
+ * From the collector, the program running. Return: how many pages there are.
+ */
+u64 gch_track_round(struct gch *g, bool last)
+{
+	return round_of(g, last, true);
 }
 
 static int by_number(const void *a, const void *b)
@@ -463,7 +484,7 @@ void gch_track_close(struct gch_track *t, u32 cap)
  */
 void gch_track_begin(struct gch *g, bool young)
 {
-	gch_track_round(g, false);
+	round_of(g, false, young);
 	if (young)
 		return;
 	env_lock(&g->core.lock);
