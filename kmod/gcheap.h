@@ -288,6 +288,7 @@ bool gch_pace_due(struct gch *g);
 bool gch_pace_young(const struct gch *g);
 void gch_pace_begin(struct gch *g, bool young);
 void gch_pace_stopped(struct gch *g);
+u64 gch_pace_handed(const struct gch *g);
 void gch_pace_end(struct gch *g);
 void gch_pace_settle(struct gch *g);
 bool gch_pace_slice(struct gch *g);

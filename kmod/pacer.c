@@ -88,7 +88,8 @@ void gch_pace_stopped(struct gch *g)
 	g->pace.before = 0;
 }
 
-static u64 handed(const struct gch *g)
+/** gch_pace_handed() - bytes handed out since marking began; core.lock held */
+u64 gch_pace_handed(const struct gch *g)
 {
 	u64 now = g->core.n.alloc_since;
 
@@ -101,7 +102,7 @@ void gch_pace_end(struct gch *g)
 	struct gch_pace *p = &g->pace;
 	u64 done = g->core.n.marked_bytes - p->before;
 
-	p->runway = (p->runway + handed(g)) / 2;
+	p->runway = (p->runway + gch_pace_handed(g)) / 2;
 	p->since = g->core.n.alloc_since;
 	if (!p->youngs)
 		return;
@@ -161,16 +162,13 @@ static void limit_time(struct gch *g)
 	p->assisted = 0;
 }
 
-static void smooth(u64 *average, u64 last)
-{
-	*average = *average ? (*average + last) / 2 : last;
-}
-
 /* One collection by itself says little: it may find the program before or after it drops much. */
 static void yielded(struct gch_yield *y, u64 freed, u64 work)
 {
-	smooth(&y->freed, freed);
-	smooth(&y->work, work);
+	bool first = !y->work;
+
+	y->freed = first ? freed : (y->freed + freed) / 2;
+	y->work = first ? work : (y->work + work) / 2;
 }
 
 /**
@@ -230,8 +228,8 @@ static bool pay(struct gch *g)
 	bool more = true;
 
 	while (more && g->core.black && !gch_phase_frozen(&g->core)) {
-		debt = gch_plan_debt(g->pace.work, n->marked_bytes - g->pace.before, handed(g),
-				     g->pace.room);
+		debt = gch_plan_debt(g->pace.work, n->marked_bytes - g->pace.before,
+				     gch_pace_handed(g), g->pace.room);
 		if (!debt)
 			break;
 		more = gch_pace_slice(g);
@@ -242,7 +240,7 @@ static bool pay(struct gch *g)
 		cond_resched();
 		env_lock(&g->core.lock);
 	}
-	return g->core.black && debt && handed(g) >= g->pace.room;
+	return g->core.black && debt && gch_pace_handed(g) >= g->pace.room;
 }
 
 /* Whether marking should be over by now, and is not even under way. */

@@ -111,11 +111,15 @@ static int round_of(struct gch *g, bool last, u64 *pages)
 /* Over all pages, until writes are logged: 0, or -ENXIO. */
 static int rounds(struct gch *g)
 {
-	u64 pages = U64_MAX;
+	u64 pages;
 	int err = 0, i;
 
 	if (g->track.armed)
 		return 0;
+	/* A guess at what there is to find: by as much as it was handed it writes elsewhere. */
+	env_lock(&g->core.lock);
+	pages = gch_pace_handed(g) >> PAGE_SHIFT;
+	env_unlock(&g->core.lock);
 	for (i = 0; !err && i < ROUNDS && pages > FEW_PAGES; i++)
 		err = round_of(g, false, &pages);
 	return err ?: round_of(g, true, &pages);
