@@ -2,14 +2,14 @@
 /*
  * The collector: what runs a heap's cycles when asked, by a worker of the pool (crew.c).
  *
- * A cycle (stop-the-world marking):
- *   CLEAR   the last sweep is finished (R2), marks are cleared; program runs
- *   STOP    threads are being stopped; structure is frozen from here (I1)
- *   MARK    roots are read (R8: no faults), the span queue is drained
- *   FINISH  weak fields, finalizers (R19)
- *   SWEEP   threads run; spans are swept, empty ones given back
- * With marking while the program runs, MARK is preceded by TRACE and may be gone
- * through several times: see tracer.c.
+ * A cycle:
+ *   CLEAR     the last sweep is finished (R2), marks are cleared; program runs
+ *   TRACE     heaps that mark so: see tracer.c; STOP and MARK are gone through several times
+ *   STOP      threads are being stopped; structure is frozen from here (I1)
+ *   MARK      roots are read (R8: no faults), the span queue is drained
+ *   FINISH    weak fields (R19)
+ *   FINALIZE  threads run; dead objects that have finalizers are looked for
+ *   SWEEP     spans are swept, empty ones given back
  *
  * An attempt that finds a root page not resident, or threads that do not stop
  * in time, ends; what it missed is brought in with the program running, and it

@@ -532,7 +532,8 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_LIMIT	= 1,	/* bytes, 0: none */
 	GCHEAP_PARAM_MIN_HEAP	= 2,	/* bytes */
 	GCHEAP_PARAM_VERIFY	= 3,	/* 1: verify after every cycle */
-	GCHEAP_PARAM_CONCURRENT	= 4,	/* 1: mark while the threads run (default) */
+	GCHEAP_PARAM_CONCURRENT	= 4,	/* 1: mark while the threads run: as the
+					 * module is told, 1 */
 	GCHEAP_PARAM_PAUSE	= 5,	/* ns in which a pause should complete the marking;
 					 * one that does not is ended, and the next may
 					 * take twice as long */

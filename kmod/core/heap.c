@@ -161,7 +161,7 @@ int gch_chunk_ensure(struct gch_heap *h, u32 id, u32 n)
  * @id: its slot, which has metadata
  * @scanned: it will be scanned
  *
- * Return: 0 or -ENOMEM, as gch_chunk_ensure().
+ * The kernel's alone, so nobody is told. Return: 0 or -ENOMEM, as gch_chunk_ensure().
  */
 int gch_chunk_widen(struct gch_heap *h, u32 id, bool scanned)
 {

@@ -32,7 +32,7 @@
  *	owns the span, and all are
  * @owner: owned spans: number of the thread; large ones: of the one that made it
  * All but @frame, @elems and @bytes hold in a span's first slot only. It is a cache
- * line: with the live bits' one all that it takes to mark.
+ * line: with the live bits' one all that it takes to mark, if the cell is to be scanned.
  */
 struct gch_slot {
 	union {
@@ -42,15 +42,15 @@ struct gch_slot {
 	u32 frame[GCH_SLOT_PAGES];
 	u32 qnext;
 	u32 lnext;
-	union {
-		u32 lprev;
-		u32 unused;
-	};
+	u32 lprev;
 	u32 bytes;
 	u32 recip;
 	u16 commit;
 	u16 owner;
 };
+
+/* Those of a span that is not large are side by side. */
+static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page");
 
 #define GCH_QEND	0xffffffffu
 #define GCH_QBUSY	0xfffffffeu
@@ -58,8 +58,8 @@ struct gch_slot {
 
 /**
  * struct gch_chunk - 2 MiB of the heap
- * @slot, @live, @desc: metadata pages, made on demand, freed with it. A span's live bits
- *	are followed by its scanned bits, unless it is wide.
+ * @slot, @live, @desc: metadata pages, made on demand, freed with it. GCH_MARK_WORDS from
+ *	a span's live bits on are its scanned bits, unless it is wide.
  * @upper, @wide: likewise, upper half of wide spans' mark bits, and their scanned bits
  * @used: slots that are in spans, a bit each
  * @nused: their number
@@ -511,7 +511,7 @@ static inline struct gch_slot *gch_chunk_slot(const struct gch_chunk *c, u32 i)
 	return &c->slot[i / GCH_KERN_SLOTS][i % GCH_KERN_SLOTS];
 }
 
-/* The next three want the slot's metadata to exist: id below h->top, in use. */
+/* What follows wants the slot's metadata to exist: id below h->top, in use. */
 static inline struct gcheap_span *gch_desc(const struct gch_heap *h, u32 id)
 {
 	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
@@ -526,6 +526,20 @@ static inline struct gch_slot *gch_slot(const struct gch_heap *h, u32 id)
 	u32 i = id % GCHEAP_CHUNK_SLOTS;
 
 	return gch_chunk_slot(c, i);
+}
+
+/* What a span's cells take. */
+static inline u64 gch_span_bytes(const struct gcheap_span *d)
+{
+	return (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
+}
+
+/* The same as its slot knows it. */
+static inline u32 gch_slot_bytes(const struct gcheap_span *d)
+{
+	u64 bytes = gch_span_bytes(d);
+
+	return bytes > U32_MAX ? 0 : bytes;
 }
 
 /*
@@ -582,8 +596,8 @@ static inline u64 *gch_scanned(const struct gch_heap *h, u32 id)
 	return gch_chunk_scanned(gch_chunk(h, id / GCHEAP_CHUNK_SLOTS), id);
 }
 
-/* Clear both. */
-static inline void gch_unmark(const struct gch_heap *h, u32 id, const struct gcheap_span *d)
+/* No cell of a span is marked, nor scanned. */
+static inline void gch_unmark_span(const struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
 	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
 

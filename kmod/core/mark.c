@@ -36,7 +36,7 @@ void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w)
 	m->page = U64_MAX;
 }
 
-/* @r: without a cell; the descriptor is not read. */
+/* @r: without a cell; the descriptor is read only where R16 is asked for. */
 static __always_inline void view_init(struct view *v, const struct marker *m,
 				      const struct gch_ref *r, u64 bytes)
 {
@@ -59,31 +59,35 @@ static __always_inline void view_init(struct view *v, const struct marker *m,
 	v->len = r->d->flags & GCHEAP_SPANF_PAST_END ? 0 : v->bytes - 1;
 }
 
-static u64 span_bytes(const struct gcheap_span *d)
-{
-	return (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
-}
-
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r)
 {
-	view_init(v, m, r, span_bytes(r->d));
+	view_init(v, m, r, gch_span_bytes(r->d));
+}
+
+/* The chunk that a slot is in and knows it, and its number there; or NULL. */
+static __always_inline struct gch_chunk *chunk_with(const struct gch_heap *h, u32 id, u32 *i)
+{
+	struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+
+	*i = id % GCHEAP_CHUNK_SLOTS;
+	return c && c->slot[*i / GCH_KERN_SLOTS] ? c : NULL;
 }
 
 /* In the first slot of a span there is no need for its descriptor. */
 static __always_inline bool look_first(struct marker *m, u64 off)
 {
-	u32 id = off >> GCHEAP_SLOT_SHIFT, i = id % GCHEAP_CHUNK_SLOTS;
 	struct gch_ref r;
+	u32 i;
 
 	if (off >= m->last)
 		return false;
-	r.c = gch_chunk(m->h, id / GCHEAP_CHUNK_SLOTS);
-	if (!r.c || !r.c->slot[i / GCH_KERN_SLOTS])
+	r.id = off >> GCHEAP_SLOT_SHIFT;
+	r.c = chunk_with(m->h, r.id, &i);
+	if (!r.c)
 		return false;
 	r.s = gch_chunk_slot(r.c, i);
 	if (off % GCHEAP_SLOT_SIZE >= r.s->bytes)
 		return false;
-	r.id = id;
 	r.d = &r.c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
 	view_init(&m->near, m, &r, r.s->bytes);
 	return true;
@@ -98,7 +102,7 @@ static __always_inline bool look_near(struct marker *m, u64 off)
 		return true;
 	if (!gch_ref_at(m->h, off, &r))
 		return false;
-	view_init(&m->near, m, &r, span_bytes(r.d));
+	view_init(&m->near, m, &r, gch_span_bytes(r.d));
 	return true;
 }
 
@@ -111,22 +115,26 @@ void gch_mark_first(struct marker *m, const struct view *v)
 		gch_queue_push(m->h, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
 }
 
+/* Wherever it is; what the marker scans itself it will see in its own bits. */
 static void mark_at(struct marker *m, u64 off)
 {
-	if (look_near(m, off))
+	if (off - m->own.lo < m->own.bytes)
+		mark_own(m, off);
+	else if (look_near(m, off))
 		mark_cell(m, &m->near, off);
 }
 
 /*
- * Ask for all that it takes to mark at an offset in the first slot of a span. Return: false:
- * there is no span.
+ * Ask for what it takes to mark at an offset in the first slot of a span that is scanned.
+ * Return: false: there is no span.
  */
 static bool fetch_span(const struct gch_heap *h, u64 off)
 {
-	u32 id = off >> GCHEAP_SLOT_SHIFT, i = id % GCHEAP_CHUNK_SLOTS;
-	const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+	const struct gch_chunk *c;
+	u32 i;
 
-	if (!c || !c->slot[i / GCH_KERN_SLOTS])
+	c = chunk_with(h, off >> GCHEAP_SLOT_SHIFT, &i);
+	if (!c)
 		return false;
 	gch_fetch(c->slot[i / GCH_KERN_SLOTS], i % GCH_KERN_SLOTS * sizeof(struct gch_slot));
 	gch_fetch(c->live[i / GCH_LIVE_SLOTS], i % GCH_LIVE_SLOTS * GCH_LIVE_WORDS * sizeof(u64));
@@ -212,7 +220,8 @@ void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n)
 	struct marker m;
 
 	gch_marker_init(&m, h, h->worker);
-	mark_words(&m, words, words + (n & ~1ul));
+	if (n > 1)
+		mark_words(&m, words, words + (n & ~1ul));
 	if (n % 2 && READ_ONCE(words[n - 1]) - m.base <= m.last)
 		mark_word(&m, words[n - 1] - m.base);
 }
@@ -305,7 +314,7 @@ static void clear_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
 	u64 *elems = gch_large_elems(h, id, d);
 
-	gch_unmark(h, id, d);
+	gch_unmark_span(h, id, d);
 	if (elems)
 		*elems = 0;
 }

@@ -208,8 +208,8 @@ static __always_inline void mark_word(struct marker *m, u64 off)
 }
 
 /*
- * Words from @words to @end, an even number: cells are whole granules. Much of what
- * is in heaps is zero, the end of cells and the fields of leaves, so that is asked
+ * Words from @words to @end, an even number that is not 0: cells are whole granules. Much
+ * of what is in heaps is zero, the end of cells and the fields of leaves, so that is asked
  * first.
  */
 static __always_inline void mark_words(struct marker *m, const u64 *words,
@@ -218,7 +218,7 @@ static __always_inline void mark_words(struct marker *m, const u64 *words,
 	/* One past the end of the last span is not below the top. */
 	const u64 base = m->base, last = m->last;
 
-	for (; words < end; words += 2) {
+	do {
 		u64 a = READ_ONCE(words[0]), b = READ_ONCE(words[1]);
 
 		if (!(a | b))
@@ -227,7 +227,7 @@ static __always_inline void mark_words(struct marker *m, const u64 *words,
 			mark_word(m, a - base);
 		if (unlikely(b - base <= last))
 			mark_word(m, b - base);
-	}
+	} while ((words += 2) < end);
 }
 
 #endif

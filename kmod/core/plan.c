@@ -34,8 +34,8 @@ bool gch_plan_young(u64 goal, u64 full, u64 marked, u32 youngs)
 }
 
 /**
- * gch_plan_pays() - whether a young collection frees more for its work than a full one
- * @freed, @work: bytes, of the young one; @full_freed, @full_work: of the last full one
+ * gch_plan_pays() - whether young collections free more for their work than full ones
+ * @freed, @work: bytes, of young ones lately; @full_freed, @full_work: of full ones
  */
 bool gch_plan_pays(u64 freed, u64 work, u64 full_freed, u64 full_work)
 {

@@ -8,8 +8,8 @@
  * set atomically and spans are claimed by an exchange. h->qlock protects the list. A span
  * that is being scanned is GCH_QBUSY: what is marked in it is its scanner's to find.
  * R4: who sets a mark bit and sees GCH_QBUSY leaves it at that; so the scanner, whose own
- * marks in the span show by then, says that it is done and then looks once more. (Barrier pair: env_mb() in gch_queue_done(), the
- * atomic operation in mark_cell().)
+ * marks in the span show by then, says that it is done and then looks once more. (Barrier
+ * pair: env_mb() in gch_queue_done(), the atomic operation in mark_cell().)
  */
 #include "marker.h"
 

@@ -212,12 +212,14 @@ static void scan_end(struct marker *m)
 	for (w = 0; w < t->nwords; w++) {
 		mark = gch_view_mark(&m->own, w);
 		marked = allocated(&m->own, w) & ~t->known[w] & ~t->white[w];
-		if (unlikely(m->shared))
+		if (marked && unlikely(m->shared))
 			env_or64(mark, marked);	/* before the release, R4 */
-		else
+		else if (marked)
 			*mark |= marked;
-		marked |= t->known[w];
-		n += env_weight64(marked & ~t->scanned[w]);
+		marked = (marked | t->known[w]) & ~t->scanned[w];
+		if (!marked)
+			continue;
+		n += env_weight64(marked);
 		WRITE_ONCE(t->scanned[w], t->scanned[w] | marked);
 	}
 	gch_mark_count(m, m->own.d, n);
@@ -265,6 +267,25 @@ static __always_inline const char *cells_at(const struct marker *m, u32 first, u
 	return page ? page + off % GCH_PAGE_SIZE : NULL;
 }
 
+static __always_inline void scan_at(struct marker *m, const char *at, u32 bytes, bool typed)
+{
+	if (typed)
+		scan_fixed(m, (const u64 *)at, (const u64 *)(at + bytes));
+	else
+		mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
+}
+
+/* scan_cells(), which may be within a page all the same. */
+static noinline void scan_run(struct marker *m, u32 first, u32 n, bool typed)
+{
+	const char *at = cells_at(m, first, n);
+
+	if (at)
+		scan_at(m, at, n * m->scan.bytes, typed);
+	else
+		scan_cells(m, first, n);
+}
+
 /*
  * The grey cells of a word, those included that become so meanwhile; neighbours
  * together. Return: whether any.
@@ -272,7 +293,7 @@ static __always_inline const char *cells_at(const struct marker *m, u32 first, u
 static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 {
 	u32 first = 64 * w, cell, bytes;
-	const char *all, *at;
+	const char *all;
 	u64 grey, run;
 	bool any = false;
 
@@ -287,14 +308,10 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 		}
 		m->scan.grey[w] = grey ^ run;
 		any = true;
-		at = likely(all) ? all + cell * m->scan.bytes :
-				   cells_at(m, first + cell, env_weight64(run));
-		if (unlikely(!at))
-			scan_cells(m, first + cell, env_weight64(run));
-		else if (typed)
-			scan_fixed(m, (const u64 *)at, (const u64 *)(at + bytes));
+		if (likely(all))
+			scan_at(m, all + cell * m->scan.bytes, bytes, typed);
 		else
-			mark_words(m, (const u64 *)at, (const u64 *)(at + bytes));
+			scan_run(m, first + cell, env_weight64(run), typed);
 	}
 	return any;
 }

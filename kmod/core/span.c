@@ -51,7 +51,7 @@ static int span_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 		return -ENOMEM;
 	gch_slot(h, id)->recip = d->recip;
 	gch_words_zero(gch_live(h, id), gch_bit_words(d->ncells));
-	gch_unmark(h, id, d);
+	gch_unmark_span(h, id, d);
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	s->qnext = 0;
 	s->lnext = 0;
 	s->lprev = 0;
-	s->bytes = ncells * c->cell_size;
+	s->bytes = gch_slot_bytes(d);
 	s->commit = GCH_COMMITTED;
 	s->owner = 0;
 	if (nslots > 1)
@@ -234,7 +234,7 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 {
 	struct gcheap_span *d;
-	u64 slots, bytes_taken;
+	u64 slots;
 	int err;
 
 	env_assert_held(&h->lock);
@@ -248,8 +248,7 @@ int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 	d = gch_desc(h, *id);
 	d->bytes = bytes;
 	d->cell_granules = (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
-	bytes_taken = (u64)d->cell_granules * GCHEAP_GRANULE;
-	gch_slot(h, *id)->bytes = bytes_taken > U32_MAX ? 0 : bytes_taken;
+	gch_slot(h, *id)->bytes = gch_slot_bytes(d);
 	d->nlive = 1;
 	d->state = GCHEAP_SPAN_LARGE;
 	if (h->black)

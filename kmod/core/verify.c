@@ -119,7 +119,6 @@ static bool check_small(const struct gch_cache *c, const struct gcheap_span *d,
 static bool check_geometry(struct verifier *v, u32 id,
 			   const struct gcheap_span *d)
 {
-	u64 bytes = (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
 	const struct gch_slot *s = gch_slot(v->h, id);
 	bool large = d->state == GCHEAP_SPAN_LARGE, noscan;
 	const struct gch_cache *c;
@@ -132,7 +131,7 @@ static bool check_geometry(struct verifier *v, u32 id,
 	noscan = c->layout == GCHEAP_NOSCAN;
 	if (!(d->flags & GCHEAP_SPANF_NOSCAN) == noscan)
 		return wrong(v, 3, id, d->flags);
-	if (s->recip != d->recip || s->bytes != (bytes > U32_MAX ? 0 : bytes))
+	if (s->recip != d->recip || s->bytes != gch_slot_bytes(d))
 		return wrong(v, 3, id, s->bytes);
 	return true;
 }

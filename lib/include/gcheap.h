@@ -39,7 +39,8 @@
  *   GCHEAP_DEVICE	device to open (/dev/gcheap)
  *   GCHEAP_TRACE	1: a line to stderr for each cycle
  *   GCHEAP_FINALIZE_ON_DEMAND  1: finalizers run only when asked for
- *   GCHEAP_CONCURRENT	0: stop the threads until all is marked (1)
+ *   GCHEAP_CONCURRENT	0: stop the threads until all is marked (as the
+ *			module is told, 1)
  *   GCHEAP_VERIFY	1: check the whole heap after every cycle
  *   GCHEAP_EXIT_STATS	1: counters to stderr when the program exits; else a file
  *			they are appended to
@@ -145,7 +146,7 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_LIMIT,	/* bytes, 0: none */
 	GCHEAP_TUNE_MIN_HEAP,	/* bytes */
 	GCHEAP_TUNE_VERIFY,	/* 1: verify after every cycle */
-	GCHEAP_TUNE_CONCURRENT,	/* 1: mark while the program runs */
+	GCHEAP_TUNE_CONCURRENT,	/* 1: mark while the program runs (as GCHEAP_CONCURRENT) */
 	GCHEAP_TUNE_PAUSE,	/* ns a pause should take then */
 	GCHEAP_TUNE_YOUNG,	/* 1: automatic collections may be young ones then */
 	GCHEAP_TUNE_CHECK,	/* 1: check that marking then, by marking again */

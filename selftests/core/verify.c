@@ -6,7 +6,7 @@
 /* A heap with something of everything. */
 struct zoo {
 	struct sim *s;
-	u32 small, side, big, weak;	/* caches */
+	u32 small, tiny, big, weak;	/* caches */
 	u32 full, partial, owned, wide, large, boxed; /* spans */
 	u64 addr;
 };
@@ -28,7 +28,7 @@ static void zoo_open(struct zoo *z)
 	memset(z, 0, sizeof(*z));
 	z->s = s;
 	s->want = 1;
-	z->side = sim_cache(s, GCHEAP_CONSERVATIVE, 0, 16);
+	z->tiny = sim_cache(s, GCHEAP_CONSERVATIVE, 0, 16);
 	z->big = sim_cache(s, GCHEAP_NOSCAN, GCHEAP_CACHE_LARGE, 0);
 	z->weak = sim_typed(s, 0, 32, &box);
 	fill(s, z->small, 3 * 8 + 2);
@@ -40,8 +40,8 @@ static void zoo_open(struct zoo *z)
 	gch_thread_retire(&s->h, 0, z->small);
 	s->place[0][z->small].n = 0;
 	z->partial = 4;
-	z->addr = sim_need(s, 0, z->side);
-	z->wide = s->place[0][z->side].span[0];
+	z->addr = sim_need(s, 0, z->tiny);
+	z->wide = s->place[0][z->tiny].span[0];
 	fill(s, z->weak, 3);
 	z->boxed = s->place[0][z->weak].span[0];
 	z->owned = z->boxed;

@@ -6,8 +6,8 @@
  * reading live bits and writing its cursor and ring while a collector commits,
  * clears, sweeps and drains. The world is stopped by a read-write lock, and in every
  * other cycle several mark. Each thread has lists of its own, whose cells refer to other
- * threads' as well, and checks that they are whole. SECONDS to go on; SEED (0) of what
- * they do, though not of when.
+ * threads' as well, and checks that they are whole; what leads from one cell to the next
+ * lies in a wide span. SECONDS to go on; SEED (0) of what they do, though not of when.
  */
 #include "../core/sim.h"
 
@@ -17,7 +17,11 @@
 #define NTHREADS	4
 #define NHELPERS	3
 #define NLISTS		8
-#define CELL		64
+
+/* The two caches. */
+enum { CELL, LINK, NCACHES };
+
+static const u32 cell_bytes[NCACHES] = { 64, 16 };
 
 static struct sim *s;
 /* A collector that waits goes first, or readers never let it in. */
@@ -26,10 +30,15 @@ static pthread_rwlock_t world =
 static bool stop;
 static u64 cycles;
 
+struct batch {
+	u32 n, span[GCHEAP_BATCH];
+};
+
 struct worker {
 	pthread_t thread;
 	struct gct_random r;
-	u32 number, n, span[GCHEAP_BATCH];
+	u32 number;
+	struct batch batch[NCACHES];
 	u64 roots[NLISTS];	/* read by the collector, world stopped */
 	u32 length[NLISTS];
 	u64 last;
@@ -45,20 +54,21 @@ static bool marked;
  * The program's loads and stores of shared words, as the library's. The address of
  * a slot's metadata does not change while the thread owns it.
  */
-static u64 allocate_fast(struct worker *w)
+static u64 allocate_fast(struct worker *w, u32 cache)
 {
-	u64 *pos = sim_pos(s, w->number, 0), at = READ_ONCE(*pos), addr;
-	u32 k = at >> 32, cell = (u32)at, n = GCHEAP_SLOT_SIZE / CELL;
+	u64 *pos = sim_pos(s, w->number, cache), at = READ_ONCE(*pos), addr;
+	u32 k = at >> 32, cell = (u32)at, n = GCHEAP_SLOT_SIZE / cell_bytes[cache];
+	const struct batch *b = &w->batch[cache];
 
-	for (; k < w->n; k++, cell = 0) {
-		const u64 *live = gch_live(&s->h, w->span[k]);
+	for (; k < b->n; k++, cell = 0) {
+		const u64 *live = gch_live(&s->h, b->span[k]);
 
 		while (cell < n && env_load_acquire(&live[cell / 64]) &
 		       (1ull << (cell % 64)))
 			cell++;
 		if (cell == n)
 			continue;
-		addr = gch_slot_addr(&s->h, w->span[k]) + cell * CELL;
+		addr = gch_slot_addr(&s->h, b->span[k]) + cell * cell_bytes[cache];
 		WRITE_ONCE(*pos, (u64)k << 32 | (cell + 1));
 		return addr;
 	}
@@ -71,13 +81,13 @@ static u64 *word(u64 addr)
 	return gch_heap_word(&s->h, addr - s->h.base);
 }
 
-static void back(const struct worker *w)
+static void back(const struct batch *b)
 {
 	u32 i, p;
 
-	for (i = 0; i < w->n; i++) {
+	for (i = 0; i < b->n; i++) {
 		for (p = 0; p < GCH_SLOT_PAGES; p++) {
-			u32 *frame = &gch_slot(&s->h, w->span[i])->frame[p];
+			u32 *frame = &gch_slot(&s->h, b->span[i])->frame[p];
 
 			if (*frame)
 				continue;
@@ -87,23 +97,24 @@ static void back(const struct worker *w)
 	}
 }
 
-static u64 allocate(struct worker *w)
+static u64 allocate(struct worker *w, u32 cache)
 {
-	u64 addr = allocate_fast(w);
+	struct batch *b = &w->batch[cache];
+	u64 addr = allocate_fast(w, cache);
 	u32 i;
 
 	if (!addr) {
 		env_lock(&s->h.lock);
 		gch_free_drain(&s->h, w->number);
-		gch_thread_spans(&s->h, w->number, 0, 1 + gct_rand(&w->r, 8),
-				 &w->n, w->span);
-		back(w);
+		gch_thread_spans(&s->h, w->number, cache, 1 + gct_rand(&w->r, 8), &b->n,
+				 b->span);
+		back(b);
 		env_unlock(&s->h.lock);
-		addr = allocate_fast(w);
+		addr = allocate_fast(w, cache);
 	}
 	if (!addr)
 		return 0;	/* the collector does not keep up */
-	for (i = 0; i < CELL / 8; i++)
+	for (i = 0; i < cell_bytes[cache] / 8; i++)
 		*word(addr + 8 * i) = 0;
 	w->allocs++;
 	return addr;
@@ -119,15 +130,16 @@ static void push_free(struct worker *w, u64 addr)
 	env_store_release(&t->free_head, t->free_head + 1);
 }
 
-/* Each cell: the next, the list's owner and the number of those behind it. */
+/* Each cell: a link to the next, the list's owner and the number of those behind it. */
 static void check(struct worker *w, u32 i)
 {
 	u32 n = w->length[i];
 	u64 a;
 
-	for (a = w->roots[i]; a; a = *word(a)) {
+	for (a = w->roots[i]; a; a = *word(*word(a))) {
 		CHECK_EQ(*word(a + 8), w->number);
 		CHECK_EQ(*word(a + 16), --n);
+		CHECK_EQ(*word(*word(a) + 8), n);
 	}
 	CHECK_EQ(n, 0);
 }
@@ -135,7 +147,7 @@ static void check(struct worker *w, u32 i)
 static void step(struct worker *w)
 {
 	u32 i = gct_rand(&w->r, NLISTS);
-	u64 a;
+	u64 a, link;
 
 	if (w->length[i] > 2000 || !gct_rand(&w->r, 500)) {
 		check(w, i);
@@ -143,20 +155,25 @@ static void step(struct worker *w)
 		w->length[i] = 0;
 	} else if (w->length[i] && !gct_rand(&w->r, 8)) {
 		a = w->roots[i];
-		w->roots[i] = *word(a);
+		link = *word(a);
+		w->roots[i] = *word(link);
 		w->length[i]--;
 		push_free(w, a);
+		push_free(w, link);
 	} else {
-		a = allocate(w);
-		if (!a)
+		a = allocate(w, CELL);
+		link = allocate(w, LINK);
+		if (!a || !link)
 			return;
+		*word(link) = w->roots[i];
+		*word(link + 8) = w->length[i];
 		*word(a + 8) = w->number;
 		*word(a + 16) = w->length[i]++;
 		/* Read by nobody but the markers: it may be gone. */
 		if (!gct_rand(&w->r, 4000))
 			*word(a + 24) = READ_ONCE(workers[gct_rand(&w->r, NTHREADS)].last);
 		WRITE_ONCE(w->last, a);
-		*word(a) = w->roots[i];
+		*word(a) = link;
 		w->roots[i] = a;
 	}
 }
@@ -264,7 +281,8 @@ int main(void)
 	u32 i;
 
 	s = sim_open(SIM_SIZE);
-	sim_cache(s, GCHEAP_CONSERVATIVE, 0, CELL);
+	for (i = 0; i < NCACHES; i++)
+		sim_cache(s, GCHEAP_CONSERVATIVE, 0, cell_bytes[i]);
 	for (i = 0; i < NTHREADS; i++)
 		CHECK_EQ(gch_thread_attach(&s->h, &workers[i].number), 0);
 	env_unlock(&s->h.lock);

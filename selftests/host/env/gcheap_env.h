@@ -7,6 +7,7 @@
 #ifndef _GCHEAP_ENV_H
 #define _GCHEAP_ENV_H
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/types.h>
