@@ -110,10 +110,11 @@ static void gch_print(int fd, const char *text, int length)
 static int gch_trace_text(char *text, const struct gcheap *h, const struct gcheap_status *s)
 {
 	return snprintf(text, GCH_LINE,
-			"gcheap: heap %u cycle %llu pause %llu us live %llu KiB heap %llu KiB "
-			"trigger %llu KiB goal %llu KiB pauses %llu rounds %llu rescanned %llu "
+			"gcheap: heap %u cycle %llu young %llu pause %llu us live %llu KiB "
+			"heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu rescanned %llu "
 			"logged %llu faults %llu assisted %llu KiB %llu us\n",
 			h->index, (unsigned long long)s->cycles,
+			(unsigned long long)s->cycles_young,
 			(unsigned long long)s->pause_ns_last / 1000,
 			(unsigned long long)s->live_bytes >> 10,
 			(unsigned long long)s->heap_bytes >> 10,

@@ -440,15 +440,21 @@ TEST(fork_gives_a_child_without_heap)
 	CHECK(gcheap_alloc(100));
 }
 
-TEST(fork_and_exec)
+static void own_path(char path[4096])
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	int status;
-	pid_t pid;
+	ssize_t n = readlink("/proc/self/exe", path, 4095);
 
 	CHECK(n > 0);
 	path[n] = 0;
+}
+
+TEST(fork_and_exec)
+{
+	char path[4096];
+	int status;
+	pid_t pid;
+
+	own_path(path);
 	CHECK(gcheap_alloc(100));
 	pid = fork();
 	if (!pid) {
@@ -461,6 +467,33 @@ TEST(fork_and_exec)
 	CHECK_EQ(status, 0);
 	CHECK_EQ(system("true"), 0);
 	CHECK(gcheap_alloc(100));
+}
+
+/* ---- a line for each cycle */
+
+TEST(what_a_trace_line_says)
+{
+	unsigned long long heap, cycle, young, pause, live, size, trigger, goal, pauses, rounds;
+	unsigned long long rescanned, logged, faults, assisted, us;
+	char path[4096], command[4200], line[1024];
+	FILE *f;
+
+	own_path(path);
+	snprintf(command, sizeof(command),
+		 "GCHEAP_TRACE=1 %s memory_elsewhere_is_told_in_lumps 2>&1 >/dev/null", path);
+	f = popen(command, "r");
+	CHECK(f && fgets(line, sizeof(line), f));
+	CHECK_EQ(sscanf(line, "gcheap: heap %llu cycle %llu young %llu pause %llu us live %llu KiB "
+			"heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu "
+			"rescanned %llu logged %llu faults %llu assisted %llu KiB %llu us",
+			&heap, &cycle, &young, &pause, &live, &size, &trigger, &goal, &pauses,
+			&rounds, &rescanned, &logged, &faults, &assisted, &us), 15);
+	CHECK_EQ(heap, 0);
+	CHECK_EQ(cycle, 1);
+	CHECK_EQ(young, 0);
+	CHECK(live <= size && size < goal && trigger <= goal && pauses);
+	CHECK(!fgets(line, sizeof(line), f));
+	CHECK_EQ(pclose(f), 0);
 }
 
 TEST_MAIN

@@ -4,7 +4,8 @@
  * during which its involuntary switch count stood still was not the scheduler's
  * doing. Another thread makes garbage beside a live set of LIVE (200000) objects.
  *
- *   stops SECONDS [none]	none: no collections, for comparison
+ *   stops SECONDS [none [OBJECTS]]	none: no collections, for comparison: less garbage, or
+ *					OBJECTS as fast as it goes
  */
 #include "bench.h"
 #include <pthread.h>
@@ -19,7 +20,7 @@ struct object {
 
 static struct object *live;
 static volatile int stop;
-static uint64_t gaps[BUCKETS], longest, longest_switched, total, ngaps, objects;
+static uint64_t gaps[BUCKETS], longest, longest_switched, total, ngaps, objects, most, churned;
 
 static long involuntary(void)
 {
@@ -69,7 +70,9 @@ static void *spin(void *arg)
 static void *churn(void *arg)
 {
 	struct object *mine = NULL;
-	for (long i = 0; !stop; i++) {
+	uint64_t t0 = bench_now();
+
+	for (long i = 0; !stop && (!most || objects < most); i++) {
 		struct object *o = bench_must(bench_alloc(sizeof(*o)));
 
 		o->next = i % 100 ? mine : NULL;
@@ -78,6 +81,7 @@ static void *churn(void *arg)
 			usleep(200);
 		objects++;
 	}
+	churned = bench_now() - t0;
 	return mine;
 }
 
@@ -107,13 +111,15 @@ int main(int argc, char **argv)
 	if (none)
 		bench_no_collections();
 	pthread_create(&t[0], NULL, spin, NULL);
+	most = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
 	/* Without collections: less garbage, or there is no memory for it. */
-	pthread_create(&t[1], NULL, churn, none ? t : NULL);
+	pthread_create(&t[1], NULL, churn, none && !most ? t : NULL);
 	while (seconds)		/* libgc's signals interrupt it */
 		seconds = sleep(seconds);
 	stop = 1;
 	pthread_join(t[0], NULL);
 	pthread_join(t[1], NULL);
+	printf("rate %" PRIu64 "\n", objects * 1000000 / (churned / 1000));
 	printf("objects %" PRIu64 "\ncycles %" PRIu64 "\npeak %" PRIu64 "\n", objects,
 	       bench_cycles() - cycles, bench_peak());
 	printf("longest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64 "\ntotal %" PRIu64 "\n",
