@@ -26,13 +26,14 @@
  * @qnext: mark queue: 0 not queued, else 1 + next span, GCH_QEND at its end;
  *	GCH_QBUSY while it is being scanned
  * @lnext, @lprev: list of its cache, 1 + id, 0: none
- * @bytes: what the span's cells take; 0: no span begins here, or that is too much
+ * @bytes: what the span's cells take, and GCH_SLOT_NOSCAN; 0: no span begins here, or that
+ *	is too much
  * @recip: as in its descriptor
  * @commit: cells below are accounted in the live bits (R14); GCH_COMMITTED: no thread
  *	owns the span, and all are
  * @owner: owned spans: number of the thread; large ones: of the one that made it
  * All but @frame, @elems and @bytes hold in a span's first slot only. It is a cache
- * line: with the live bits' one all that it takes to mark, if the cell is to be scanned.
+ * line: with the live bits' one all that it takes to mark.
  */
 struct gch_slot {
 	union {
@@ -52,6 +53,7 @@ struct gch_slot {
 /* Those of a span that is not large are side by side. */
 static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page");
 
+#define GCH_SLOT_NOSCAN	1u	/* as in the descriptor; cells are whole granules */
 #define GCH_QEND	0xffffffffu
 #define GCH_QBUSY	0xfffffffeu
 #define GCH_COMMITTED	0xffffu
@@ -534,12 +536,14 @@ static inline u64 gch_span_bytes(const struct gcheap_span *d)
 	return (u64)d->ncells * d->cell_granules * GCHEAP_GRANULE;
 }
 
-/* The same as its slot knows it. */
+/* What its slot knows of that. */
 static inline u32 gch_slot_bytes(const struct gcheap_span *d)
 {
 	u64 bytes = gch_span_bytes(d);
 
-	return bytes > U32_MAX ? 0 : bytes;
+	if (bytes > U32_MAX)
+		return 0;
+	return bytes | (d->flags & GCHEAP_SPANF_NOSCAN ? GCH_SLOT_NOSCAN : 0);
 }
 
 /*

@@ -2,10 +2,8 @@
 /* Marking by spans: a span that has marked and not yet scanned cells is on the queue. */
 #include "marker.h"
 
-void gch_mark_count(struct marker *m, const struct gcheap_span *d, u32 cells)
+void gch_mark_count(struct marker *m, u32 cells, u64 bytes)
 {
-	u64 bytes = (u64)cells * d->cell_granules * GCHEAP_GRANULE;
-
 	if (likely(!m->shared)) {
 		m->h->n.marked_objects += cells;
 		m->h->n.marked_bytes += bytes;
@@ -77,7 +75,7 @@ static __always_inline struct gch_chunk *chunk_with(const struct gch_heap *h, u3
 static __always_inline bool look_first(struct marker *m, u64 off)
 {
 	struct gch_ref r;
-	u32 i;
+	u32 i, bytes;
 
 	if (off >= m->last)
 		return false;
@@ -86,10 +84,11 @@ static __always_inline bool look_first(struct marker *m, u64 off)
 	if (!r.c)
 		return false;
 	r.s = gch_chunk_slot(r.c, i);
-	if (off % GCHEAP_SLOT_SIZE >= r.s->bytes)
+	bytes = r.s->bytes & ~GCH_SLOT_NOSCAN;
+	if (off % GCHEAP_SLOT_SIZE >= bytes)
 		return false;
 	r.d = &r.c->desc[i / GCH_DESC_SLOTS][i % GCH_DESC_SLOTS];
-	view_init(&m->near, m, &r, r.s->bytes);
+	view_init(&m->near, m, &r, bytes);
 	return true;
 }
 
@@ -106,11 +105,14 @@ static __always_inline bool look_near(struct marker *m, u64 off)
 	return true;
 }
 
-/* A cell was marked in a span that is not queued. */
+/* A cell was marked in a span that is not queued. The descriptor is left alone, if possible. */
 void gch_mark_first(struct marker *m, const struct view *v)
 {
-	if (v->d->flags & GCHEAP_SPANF_NOSCAN)
-		gch_mark_count(m, v->d, 1);
+	bool noscan = v->s->bytes ? v->s->bytes & GCH_SLOT_NOSCAN :
+				    v->d->flags & GCHEAP_SPANF_NOSCAN;
+
+	if (noscan)
+		gch_mark_count(m, 1, v->recip ? gch_recip(v->recip) : v->bytes);
 	else
 		gch_queue_push(m->h, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
 }
@@ -125,8 +127,8 @@ static void mark_at(struct marker *m, u64 off)
 }
 
 /*
- * Ask for what it takes to mark at an offset in the first slot of a span that is scanned.
- * Return: false: there is no span.
+ * Ask for all that it takes to mark at an offset in the first slot of a span. Return: false:
+ * there is no span.
  */
 static bool fetch_span(const struct gch_heap *h, u64 off)
 {

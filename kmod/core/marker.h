@@ -127,7 +127,7 @@ void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref 
 void gch_mark_first(struct marker *m, const struct view *v);
 void gch_mark_far(struct marker *m, u64 off);
 void gch_mark_far_word(struct marker *m, u64 off);
-void gch_mark_count(struct marker *m, const struct gcheap_span *d, u32 cells);
+void gch_mark_count(struct marker *m, u32 cells, u64 bytes);
 
 /* queue.c */
 void gch_queue_push(struct gch_heap *h, struct gch_slot *s, u32 id);

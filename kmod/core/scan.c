@@ -222,7 +222,7 @@ static void scan_end(struct marker *m)
 		n += env_weight64(marked);
 		WRITE_ONCE(t->scanned[w], t->scanned[w] | marked);
 	}
-	gch_mark_count(m, m->own.d, n);
+	gch_mark_count(m, n, (u64)n * m->own.d->cell_granules * GCHEAP_GRANULE);
 }
 
 /* Scan @n cells of the span from @first on. */

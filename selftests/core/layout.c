@@ -12,6 +12,7 @@ void gct_layout_recip(void)
 		u32 bytes = gch_span_slots(cell) * GCHEAP_SLOT_SIZE;
 		u32 recip = gch_recip(cell);
 
+		CHECK_EQ(gch_recip(recip), cell);
 		for (n = 0, off = 0; off < bytes; off += cell, n++) {
 			CHECK_EQ(gch_cell_of(off, recip), n);
 			CHECK_EQ(gch_cell_of(min(off + cell, bytes) - 1, recip), n);

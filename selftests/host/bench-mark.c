@@ -26,7 +26,7 @@ static const struct sim_maps node = {
 struct shape {
 	const char *name;
 	u32 layout, cell;
-	enum { TREE, GRAPH, LIST, DEPTH } edges;
+	enum { TREE, GRAPH, LEAVES, LIST, DEPTH } edges;
 };
 
 static const struct shape shapes[] = {
@@ -38,6 +38,7 @@ static const struct shape shapes[] = {
 	{ "tree, 16 bytes, conservative", GCHEAP_CONSERVATIVE, 16, TREE },
 	{ "list, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, LIST },
 	{ "tree, depth first, 32 bytes, conservative", GCHEAP_CONSERVATIVE, 32, DEPTH },
+	{ "graph, 32 bytes, half of it without pointers", GCHEAP_CONSERVATIVE, 32, LEAVES },
 };
 
 static u64 now(void)
@@ -74,12 +75,41 @@ static void depth_first(struct sim *s, const u64 *addr, u32 n)
 		depth_first(s, addr + 1 + left, right);
 }
 
+static void shuffle(u64 *addr, u32 n, struct gct_random *r)
+{
+	u32 i, t;
+
+	for (i = n - 1; i; i--) {
+		u64 x = addr[i];
+
+		t = gct_rand(r, i + 1);
+		addr[i] = addr[t];
+		addr[t] = x;
+	}
+}
+
+/* The second half has no pointers: one to each from the first. */
+static void add_leaves(struct sim *s, u64 *addr, u32 n, u32 t, struct gct_random *r)
+{
+	int c = sim_cache(s, GCHEAP_NOSCAN, 0, 32);
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		addr[n + i] = sim_need(s, t, c);
+	shuffle(addr + n, n, r);
+	for (i = 0; i < n; i++)
+		sim_store(s, addr[i] + 16, addr[n + i]);
+}
+
 static void build(struct sim *s, const struct shape *shape, u32 n)
 {
 	u64 *addr = env_zalloc(n * sizeof(*addr));
 	struct gct_random r;
 	u32 i, t;
 	int c;
+
+	if (shape->edges == LEAVES)
+		n /= 2;
 
 	gct_seed(&r, 1);
 	gch_thread_attach(&s->h, &t);
@@ -90,13 +120,10 @@ static void build(struct sim *s, const struct shape *shape, u32 n)
 	s->want = GCHEAP_BATCH;
 	for (i = 0; i < n; i++)
 		addr[i] = sim_need(s, t, c);
-	for (i = n - 1; shape->edges == GRAPH && i; i--) {
-		u64 x = addr[i];
-
-		t = gct_rand(&r, i + 1);
-		addr[i] = addr[t];
-		addr[t] = x;
-	}
+	if (shape->edges == GRAPH || shape->edges == LEAVES)
+		shuffle(addr, n, &r);
+	if (shape->edges == LEAVES)
+		add_leaves(s, addr, n, t, &r);
 	/* Each object has the one made before it. */
 	for (i = 1; shape->edges == LIST && i < n; i++)
 		sim_store(s, addr[i], addr[i - 1]);
@@ -114,9 +141,13 @@ static void build(struct sim *s, const struct shape *shape, u32 n)
 
 enum { AHEAD = 16, CYCLES_MAX = 100 };
 
-/* The peer. @cell: bytes; @words: of a cell that may be pointers; @stack: has room for all. */
+/*
+ * The peer. @cell: bytes; @words: of a cell that may be pointers; @stack: has room for all;
+ * @noscan: slots whose cells have none, a byte each.
+ */
 struct peer {
 	char *heap;
+	u8 *noscan;
 	u64 size, *bitmap, *stack;
 	u32 cell, words;
 	u64 marked;
@@ -132,6 +163,7 @@ static void *memory(u64 bytes)
 
 static void peer_open(struct peer *p, struct sim *s, const struct shape *shape, u32 n)
 {
+	u32 first;
 	u64 off;
 
 	p->size = (u64)s->h.top << GCHEAP_SLOT_SHIFT;
@@ -140,8 +172,13 @@ static void peer_open(struct peer *p, struct sim *s, const struct shape *shape, 
 	p->stack = memory(8 * ((u64)n + 1));
 	p->cell = shape->cell;
 	p->words = shape->layout == GCHEAP_TYPED ? 2 : shape->cell / 8;
+	p->noscan = memory(s->h.top);
 	for (off = 0; off < p->size; off += GCH_PAGE_SIZE) {
 		const void *page = gch_heap_word(&s->h, off);
+		u32 id = off >> GCHEAP_SLOT_SHIFT;
+		const struct gcheap_span *d = gch_span_at(&s->h, id, &first);
+
+		p->noscan[id] = d && d->flags & GCHEAP_SPANF_NOSCAN;
 
 		if (page)
 			memcpy(p->heap + off, page, GCH_PAGE_SIZE);
@@ -151,6 +188,7 @@ static void peer_open(struct peer *p, struct sim *s, const struct shape *shape, 
 static void peer_close(struct peer *p, u32 n)
 {
 	munmap(p->heap, p->size);
+	munmap(p->noscan, p->size >> GCHEAP_SLOT_SHIFT);
 	munmap(p->bitmap, p->size / GCHEAP_GRANULE / 8 + 8);
 	munmap(p->stack, 8 * ((u64)n + 1));
 }
@@ -167,6 +205,10 @@ static __always_inline u64 *peer_visit(struct peer *p, u64 word, u64 *top)
 	if (p->bitmap[off / GCHEAP_GRANULE / 64] & bit)
 		return top;
 	p->bitmap[off / GCHEAP_GRANULE / 64] |= bit;
+	if (p->noscan[off >> GCHEAP_SLOT_SHIFT]) {
+		p->marked++;
+		return top;
+	}
 	*top = off;
 	return top + 1;
 }
