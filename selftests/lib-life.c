@@ -477,17 +477,19 @@ TEST(what_a_trace_line_says)
 	unsigned long long rescanned, logged, faults, assisted, us;
 	char path[4096], command[4200], line[1024];
 	FILE *f;
+	int n;
 
 	own_path(path);
 	snprintf(command, sizeof(command),
 		 "GCHEAP_TRACE=1 %s memory_elsewhere_is_told_in_lumps 2>&1 >/dev/null", path);
 	f = popen(command, "r");
 	CHECK(f && fgets(line, sizeof(line), f));
-	CHECK_EQ(sscanf(line, "gcheap: heap %llu cycle %llu young %llu pause %llu us live %llu KiB "
-			"heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu "
-			"rescanned %llu logged %llu faults %llu assisted %llu KiB %llu us",
-			&heap, &cycle, &young, &pause, &live, &size, &trigger, &goal, &pauses,
-			&rounds, &rescanned, &logged, &faults, &assisted, &us), 15);
+	n = sscanf(line, "gcheap: heap %llu cycle %llu young %llu pause %llu us live %llu KiB "
+		   "heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu "
+		   "rescanned %llu logged %llu faults %llu assisted %llu KiB %llu us",
+		   &heap, &cycle, &young, &pause, &live, &size, &trigger, &goal, &pauses, &rounds,
+		   &rescanned, &logged, &faults, &assisted, &us);
+	CHECK_EQ(n, 15);
 	CHECK_EQ(heap, 0);
 	CHECK_EQ(cycle, 1);
 	CHECK_EQ(young, 0);
