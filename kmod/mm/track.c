@@ -332,7 +332,10 @@ static u64 record(struct gch *g, u64 first, u64 n, bool last)
 	return count;
 }
 
-/* What is known of a window does not count. */
+/*
+ * What is known of a window does not count. R11: who has a page pinned and writes to it from
+ * here on sets PG_dirty again, or has it pinned still when the next round records it.
+ */
 static void forget(struct gch *g, u64 first, u64 n)
 {
 	struct walk w = { .page = first, .end = first + n };
@@ -484,7 +487,8 @@ void gch_track_close(struct gch_track *t, u32 cap)
  */
 void gch_track_begin(struct gch *g, bool young)
 {
-	round_of(g, false, young);
+	/* R11: a round that protects logs the pages that are pinned. */
+	round_of(g, false, young || g->track.way != GCHEAP_TRACK_DIRTY);
 	if (young)
 		return;
 	env_lock(&g->core.lock);
