@@ -131,6 +131,19 @@ out:
 	return err;
 }
 
+/*
+ * Slots of a span that was just handed out; core.lock held. 0 if it is gone: who guesses
+ * the address of a large object can free it.
+ */
+static u32 slots_of(struct gch *g, u32 id)
+{
+	const struct gcheap_span *d;
+	u32 first;
+
+	d = gch_span_at(&g->core, id, &first);
+	return d && first == id ? d->nslots : 0;
+}
+
 /* Pages of spans that have no frame: how many, and with @missing the first @max. */
 static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing, u32 max)
 {
@@ -138,7 +151,7 @@ static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing, u3
 
 	env_lock(&g->core.lock);
 	for (i = 0; i < n; i++) {
-		end = span[i] + gch_desc(&g->core, span[i])->nslots;
+		end = span[i] + slots_of(g, span[i]);
 		for (slot = span[i]; slot < end; slot++) {
 			const u32 *frame = gch_slot(&g->core, slot)->frame;
 
@@ -156,8 +169,8 @@ static u32 pages_missing(struct gch *g, const u32 *span, u32 n, u64 *missing, u3
 }
 
 /*
- * Map the run missing[0 .. n) of neighbouring pages. A fault may have brought
- * one in meanwhile; the run is cut there, and what is left goes by faults.
+ * Map the run missing[0 .. n) of neighbouring pages. A fault may have brought one in
+ * meanwhile, or its object be gone: the run is cut there, and what is left goes by faults.
  */
 static void run_insert(struct gch *g, struct vm_area_struct *vma,
 		       const u64 *missing, struct page **pages, u32 n)
@@ -169,7 +182,7 @@ static void run_insert(struct gch *g, struct vm_area_struct *vma,
 	if (gch_pages_tables(vma, addr, (u64)n << PAGE_SHIFT))
 		return;
 	env_lock(&g->core.lock);
-	for (i = 0; i < n && !READ_ONCE(g->dead) &&
+	for (i = 0; i < n && !READ_ONCE(g->dead) && page_in_span(g, missing[i]) &&
 	     !*frame_of(g, missing[i]); i++) {
 		frame_set(g, missing[i], pages[i]);
 		get_page(pages[i]);	/* the frame's */
@@ -271,12 +284,13 @@ static int pages_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
 }
 
 /* Spans @i to @n - 1 of a batch: how many slots from the first on are theirs without a gap. */
-static u32 slots_in_row(const struct gch_heap *h, const u32 *span, u32 *i, u32 n)
+static u32 slots_in_row(struct gch *g, const u32 *span, u32 *i, u32 n)
 {
 	u32 first = span[*i], end = first;
 
-	while (*i < n && span[*i] == end)
-		end += gch_desc(h, span[(*i)++])->nslots;
+	do
+		end += slots_of(g, span[(*i)++]);
+	while (*i < n && span[*i] == end);
 	return end - first;
 }
 
@@ -285,7 +299,7 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 {
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
-	u32 i = 0, first;
+	u32 i = 0, first, slots;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
@@ -293,8 +307,10 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 	env_lock(&g->core.lock);
 	while (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma) && i < n) {
 		first = span[i];
-		gch_track_born(g, vma, gch_slot_addr(&g->core, first),
-			       slots_in_row(&g->core, span, &i, n) * GCH_SLOT_PAGES);
+		slots = slots_in_row(g, span, &i, n);
+		if (slots)
+			gch_track_born(g, vma, gch_slot_addr(&g->core, first),
+				       slots * GCH_SLOT_PAGES);
 	}
 	env_unlock(&g->core.lock);
 	mmap_read_unlock(mm);
