@@ -132,6 +132,7 @@ struct gch_yield {
  *	the end of the next marking
  * @full_yield, @young_yield: of full ones and of young ones
  * @page_ns: that a page scanned again in a pause takes, lately
+ * @found_pages: most that a round found in the last cycle (collector)
  * @forced: the cycle was asked for before it was due
  * @relief: bytes, see gch_plan_relief(); @settled: when that was last looked at, in
  *	ns; @ran: the collector's time until then; @assisted: assists' since
@@ -145,7 +146,7 @@ struct gch_pace {
 	u32 youngs, skip, failures;
 	u64 live, rescanned, since;
 	struct gch_yield full_yield, young_yield;
-	u64 page_ns;
+	u64 page_ns, found_pages;
 	bool forced;
 	u64 relief, settled, ran, assisted;
 };

@@ -116,13 +116,19 @@ static int rounds(struct gch *g)
 
 	if (g->track.armed)
 		return 0;
-	/* A guess at what there is to find: by as much as it was handed it writes elsewhere. */
+	/* A guess at what there is to find: as much as last time, and what was handed out. */
 	env_lock(&g->core.lock);
-	pages = gch_pace_handed(g) >> PAGE_SHIFT;
+	pages = max(g->pace.found_pages, gch_pace_handed(g) >> PAGE_SHIFT);
 	env_unlock(&g->core.lock);
-	for (i = 0; !err && i < ROUNDS && pages > FEW_PAGES; i++)
+	g->pace.found_pages = 0;
+	for (i = 0; !err && i < ROUNDS && (pages > FEW_PAGES || gch_stress_abort()); i++) {
 		err = round_of(g, false, &pages);
-	return err ?: round_of(g, true, &pages);
+		g->pace.found_pages = max(g->pace.found_pages, pages);
+	}
+	if (!err)
+		err = round_of(g, true, &pages);
+	g->pace.found_pages = max(g->pace.found_pages, pages);
+	return err;
 }
 
 /* Over what is logged. */
@@ -330,8 +336,10 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 {
 	int err;
 
-	if (!g->pace.page_ns)
+	if (!g->pace.page_ns) {
 		g->pace.page_ns = PAGE_NS_FIRST;
+		g->pace.found_pages = U64_MAX;
+	}
 	/* R2: before the first root is read. */
 	gch_track_begin(g, young);
 	gch_stress_point();
