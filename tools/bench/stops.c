@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	stop = 1;
 	pthread_join(t[0], NULL);
 	pthread_join(t[1], NULL);
-	printf("rate %" PRIu64 "\n", objects * 1000000 / (churned / 1000));
+	printf("rate %" PRIu64 "\n", objects * 1000000 / (churned / 1000 + 1));
 	printf("objects %" PRIu64 "\ncycles %" PRIu64 "\npeak %" PRIu64 "\n", objects,
 	       bench_cycles() - cycles, bench_peak());
 	printf("longest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64 "\ntotal %" PRIu64 "\n",
