@@ -137,6 +137,7 @@ TEST(R11_pinned_pages)
 	diag("%u writes in time: %u with dirty bits, %u with protection, %u with unmapping",
 	     writes, in_way[GCHEAP_TRACK_DIRTY], in_way[GCHEAP_TRACK_PROTECT],
 	     in_way[GCHEAP_TRACK_UNMAP]);
+	CHECK(writes >= 5);
 	CHECK(in_way[1] && in_way[2] && in_way[3]);
 	if (unseen)
 		FAIL("%u of %u writes were missed", unseen, writes);
