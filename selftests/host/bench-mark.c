@@ -143,7 +143,7 @@ enum { AHEAD = 16, CYCLES_MAX = 100 };
 
 /*
  * The peer. @cell: bytes; @words: of a cell that may be pointers; @stack: has room for all;
- * @noscan: slots whose cells have none, a byte each.
+ * @noscan: slots whose cells have none, a byte each, if there are such.
  */
 struct peer {
 	char *heap;
@@ -172,14 +172,14 @@ static void peer_open(struct peer *p, struct sim *s, const struct shape *shape, 
 	p->stack = memory(8 * ((u64)n + 1));
 	p->cell = shape->cell;
 	p->words = shape->layout == GCHEAP_TYPED ? 2 : shape->cell / 8;
-	p->noscan = memory(s->h.top);
+	p->noscan = shape->edges == LEAVES ? memory(s->h.top) : NULL;
 	for (off = 0; off < p->size; off += GCH_PAGE_SIZE) {
 		const void *page = gch_heap_word(&s->h, off);
 		u32 id = off >> GCHEAP_SLOT_SHIFT;
 		const struct gcheap_span *d = gch_span_at(&s->h, id, &first);
 
-		p->noscan[id] = d && d->flags & GCHEAP_SPANF_NOSCAN;
-
+		if (p->noscan)
+			p->noscan[id] = d && d->flags & GCHEAP_SPANF_NOSCAN;
 		if (page)
 			memcpy(p->heap + off, page, GCH_PAGE_SIZE);
 	}
@@ -188,7 +188,8 @@ static void peer_open(struct peer *p, struct sim *s, const struct shape *shape, 
 static void peer_close(struct peer *p, u32 n)
 {
 	munmap(p->heap, p->size);
-	munmap(p->noscan, p->size >> GCHEAP_SLOT_SHIFT);
+	if (p->noscan)
+		munmap(p->noscan, p->size >> GCHEAP_SLOT_SHIFT);
 	munmap(p->bitmap, p->size / GCHEAP_GRANULE / 8 + 8);
 	munmap(p->stack, 8 * ((u64)n + 1));
 }
@@ -205,7 +206,7 @@ static __always_inline u64 *peer_visit(struct peer *p, u64 word, u64 *top)
 	if (p->bitmap[off / GCHEAP_GRANULE / 64] & bit)
 		return top;
 	p->bitmap[off / GCHEAP_GRANULE / 64] |= bit;
-	if (p->noscan[off >> GCHEAP_SLOT_SHIFT]) {
+	if (p->noscan && p->noscan[off >> GCHEAP_SLOT_SHIFT]) {
 		p->marked++;
 		return top;
 	}
