@@ -104,6 +104,7 @@ static bool finalize(struct gch_heap *h)
 static int round_of(struct gch *g, bool last, u64 *pages)
 {
 	*pages = gch_track_round(g, last);
+	g->pace.found_pages = max(g->pace.found_pages, *pages);
 	g->trace_rounds++;
 	return drain(g);
 }
@@ -121,14 +122,9 @@ static int rounds(struct gch *g)
 	pages = max(g->pace.found_pages, gch_pace_handed(g) >> PAGE_SHIFT);
 	env_unlock(&g->core.lock);
 	g->pace.found_pages = 0;
-	for (i = 0; !err && i < ROUNDS && (pages > FEW_PAGES || gch_stress_abort()); i++) {
+	for (i = 0; !err && i < ROUNDS && (pages > FEW_PAGES || gch_stress_abort()); i++)
 		err = round_of(g, false, &pages);
-		g->pace.found_pages = max(g->pace.found_pages, pages);
-	}
-	if (!err)
-		err = round_of(g, true, &pages);
-	g->pace.found_pages = max(g->pace.found_pages, pages);
-	return err;
+	return err ?: round_of(g, true, &pages);
 }
 
 /* Over what is logged. */

@@ -305,7 +305,9 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 		return -EINTR;
 	vma = find_vma(mm, g->core.base);
 	env_lock(&g->core.lock);
-	while (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma) && i < n) {
+	if (READ_ONCE(g->dead) || !vma || !gch_mapping_is_heap(g, vma))
+		n = 0;
+	while (i < n) {
 		first = span[i];
 		slots = slots_in_row(g, span, &i, n);
 		if (slots)

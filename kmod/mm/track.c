@@ -357,7 +357,8 @@ static u64 window(struct gch *g, u64 first, u64 n, bool protecting, bool recordi
 	/* R12: after protection, since entries may have been dirty. */
 	clean(g, first, n);
 	gch_stress_point();
-	if (!recording) {
+	/* R11: a round that protects logs the pages that are pinned. */
+	if (!recording && !protecting) {
 		forget(g, first, n);
 		return 0;
 	}
@@ -367,6 +368,7 @@ static u64 window(struct gch *g, u64 first, u64 n, bool protecting, bool recordi
 	return count;
 }
 
+/* @recording: what was written until now counts */
 static u64 round_of(struct gch *g, bool last, bool recording)
 {
 	struct gch_track *t = &g->track;
@@ -487,8 +489,7 @@ void gch_track_close(struct gch_track *t, u32 cap)
  */
 void gch_track_begin(struct gch *g, bool young)
 {
-	/* R11: a round that protects logs the pages that are pinned. */
-	round_of(g, false, young || g->track.way != GCHEAP_TRACK_DIRTY);
+	round_of(g, false, young);
 	if (young)
 		return;
 	env_lock(&g->core.lock);
