@@ -111,8 +111,8 @@ static int gch_trace_text(char *text, const struct gcheap *h, const struct gchea
 {
 	return snprintf(text, GCH_LINE,
 			"gcheap: heap %u cycle %llu young %llu pause %llu us live %llu KiB "
-			"heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu rescanned %llu "
-			"logged %llu faults %llu assisted %llu KiB %llu us\n",
+			"heap %llu KiB trigger %llu KiB goal %llu KiB pauses %llu rounds %llu "
+			"rescanned %llu logged %llu faults %llu assisted %llu KiB %llu us\n",
 			h->index, (unsigned long long)s->cycles,
 			(unsigned long long)s->cycles_young,
 			(unsigned long long)s->pause_ns_last / 1000,
