@@ -500,14 +500,18 @@ void gch_track_begin(struct gch *g, bool young)
 /**
  * gch_track_logged() - in the pause: what was written since the last round is dirty
  *
- * It stays logged, and writable: if the pause ends too early, the threads write to these
- * pages again before they are looked at. core.lock held.
+ * It stays logged, and writable (R6): if the pause ends too early, the threads write to
+ * these pages again before they are looked at. core.lock held.
  */
 void gch_track_logged(struct gch *g)
 {
 	struct gch_track *t = &g->track;
 	u32 n, i;
 
+	if (!gch_rule(6)) {
+		take_log(g);
+		return;
+	}
 	spin_lock(&t->lock);
 	n = t->n;
 	for (i = 0; i < min_t(u32, n, GCH_LOG); i++)
