@@ -31,6 +31,10 @@ $(ST)/lib-%: selftests/lib-%.c $(ST_HEADER) $(wildcard lib/include/*.h) | lib
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ST_CFLAGS) -o $@ $< -L$(O)/lib -lgcheap -Wl,-rpath,'$$ORIGIN/../lib'
 
+$(ST)/trace: selftests/trace.c $(ST_HEADER)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ST_CFLAGS) -o $@ $< -luring
+
 $(ST)/%.so: selftests/objects/%.c $(ST_HEADER)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ST_CFLAGS) -fPIC -shared -o $@ $<

@@ -2,6 +2,7 @@
 /* Marking while the program runs: what is moved about in the heap is not lost. */
 #include "trace.h"
 #include <fcntl.h>
+#include <liburing.h>
 #include <sys/uio.h>
 
 static struct trace t;
@@ -65,6 +66,35 @@ static void put_process_vm_writev(struct trace *t, void **word, void *value)
 }
 
 TEST_WAYS(process_vm_writev, 10, put_process_vm_writev)
+
+static struct io_uring ring;
+
+/* A worker of the kernel's writes, which is a thread of the program's that is never stopped. */
+static void put_io_uring(struct trace *t, void **word, void *value)
+{
+	static int p[2];
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int err;
+
+	if (!p[1]) {
+		CHECK_EQ(pipe(p), 0);
+		CHECK_EQ(io_uring_queue_init(4, &ring, 0), 0);
+	}
+	CHECK_EQ(write(p[1], &value, sizeof(value)), sizeof(value));
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_read(sqe, p[0], word, sizeof(*word), 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
+	CHECK_EQ(io_uring_submit(&ring), 1);
+	do
+		err = io_uring_wait_cqe(&ring, &cqe);
+	while (err == -EINTR);
+	CHECK_EQ(err, 0);
+	CHECK_EQ(cqe->res, (int)sizeof(*word));
+	io_uring_cqe_seen(&ring, cqe);
+}
+
+TEST_WAYS(io_uring, 5, put_io_uring)
 
 /* A device writes into a page it has a reference to: the whole page comes back. */
 static int disk = -1;
@@ -242,6 +272,19 @@ TEST(a_budget_too_small)
 	CHECK_EQ(raw_status(&h).check_lost, 0);
 	CHECK(raw_status(&h).checks > 0);
 	raw_verify(&h);
+}
+
+/* Progress: pauses end early, one after the other, while all that is written is pointers. */
+TEST(a_budget_for_nothing)
+{
+	struct gcheap_status s;
+
+	trace_open_checked(&t, GCHEAP_TRACK_DEFAULT);
+	raw_param(&t.h, GCHEAP_PARAM_PAUSE, 1);
+	CHECK(trace_cycles(&t, 10, trace_store));
+	s = raw_status(&t.h);
+	CHECK(s.pauses > 3 * s.cycles);
+	end();
 }
 
 /* A pause marks from roots that have changed since the one before, and from no others. */
