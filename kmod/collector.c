@@ -37,6 +37,7 @@
 static void breathe(struct gch *g)
 {
 	gch_unlock(g);
+	gch_stress_point();
 	cond_resched();
 	env_lock(&g->core.lock);
 }

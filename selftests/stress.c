@@ -71,7 +71,7 @@ static pthread_barrier_t barrier;
 static uint64_t stamp, epoch_goal;
 static volatile bool over;
 static volatile sig_atomic_t interrupted;
-static uint64_t objects_checked, counts_checked, marks_checked, young, helped;
+static uint64_t objects_checked, counts_checked, marks_checked, young, helped, by_way[4];
 
 static uint64_t mix(uint64_t x)
 {
@@ -495,6 +495,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	CHECK_EQ(st.check_lost, 0);
 	marks_checked += st.checks;
 	young += st.cycles_young;
+	by_way[concurrent ? 1 + nr / 2 % 3 : 0] += st.cycles;
 	helped += st.helped_bytes;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);
@@ -564,6 +565,9 @@ int main(void)
 	       " MiB marked by helpers, %" PRIu64 " s\n", cycles, next, counts_checked,
 	       marks_checked, young, objects_checked, helped >> 20,
 	       (now_ns() - begin) / 1000000000);
+	printf("# %" PRIu64 " with threads stopped, %" PRIu64 " with dirty bits, %" PRIu64
+	       " with protection, %" PRIu64 " with unmapping\n", by_way[0], by_way[1], by_way[2],
+	       by_way[3]);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;
 }

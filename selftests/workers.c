@@ -112,7 +112,7 @@ static unsigned int tasks(void)
 /* Each has been collected, and nobody waits for the next time. */
 TEST(idle_heaps_have_no_threads)
 {
-	enum { HEAPS = 300 };
+	enum { HEAPS = 1000 };
 	unsigned int before = tasks(), c;
 	struct rlimit room = { 4096, 4096 };
 	static struct raw idle[HEAPS];
