@@ -14,7 +14,9 @@
  *
  * How many: as asked for (GCHEAP_PARAM_WORKERS), else a quarter of the processors beside
  * the program (as Go), and all of them while it is stopped; GCH_WORKERS at most, the
- * module's parameter workers at most. Their time counts as the collector's.
+ * module's parameter workers at most. Of those of all heaps, no more mark at one time than
+ * its parameter helpers says: a slice is opened to as many as there is room for. Their time
+ * counts as the collector's.
  */
 #include <linux/cpumask.h>
 #include <linux/ktime.h>
@@ -35,7 +37,12 @@ static uint gch_workers = GCH_WORKERS;
 module_param_named(workers, gch_workers, uint, 0644);
 MODULE_PARM_DESC(workers, "Workers that may mark a heap together, at most");
 
+static int gch_helpers = -1;
+module_param_named(helpers, gch_helpers, int, 0644);
+MODULE_PARM_DESC(helpers, "Workers that mark at one time beside the collectors, in all heaps, at most; -1: as many as processors, 8 at least");
+
 static struct workqueue_struct *pool;
+static atomic_t helping;	/* workers that slices are open to */
 
 /** gch_pool_run() - have a work item done by the pool: whether it was not waiting already */
 bool gch_pool_run(struct work_struct *work)
@@ -146,6 +153,19 @@ void gch_crew_dismiss(struct gch *g)
 	c->n = 0;
 }
 
+/* Of @n, as many as may mark beside those of other heaps. */
+static u32 admit(u32 n)
+{
+	int limit = READ_ONCE(gch_helpers), was = atomic_read(&helping), room;
+
+	if (limit < 0)
+		limit = max_t(int, num_online_cpus(), GCH_WORKERS);
+	do {
+		room = clamp_t(int, limit - was, 0, n);
+	} while (room && !atomic_try_cmpxchg(&helping, &was, was + room));
+	return room;
+}
+
 static void open_slice(struct gch *g, u32 n)
 {
 	struct gch_crew *c = &g->crew;
@@ -196,13 +216,15 @@ bool gch_crew_mark(struct gch *g, u64 deadline, bool stopped)
 	u32 n = min(g->crew.n, stopped ? g->crew.stopped : g->crew.running);
 	bool more;
 
-	if (!n || !worth_it(g))
+	n = n && worth_it(g) ? admit(n) : 0;
+	if (!n)
 		return gch_mark_until(g, deadline);
 	open_slice(g, n);
 	do
 		more = gch_mark_until(g, deadline);
 	while (!more && await_others(g, deadline));
 	close_slice(g);
+	atomic_sub(n, &helping);
 	return more || g->core.qhead || g->core.worker->ahead.n;
 }
 

@@ -436,16 +436,39 @@ UNUSED static int raw_root_del(struct raw *h, uint32_t id)
 	return ioctl(h->fd, GCHEAP_IOC_ROOT_DEL, &r);
 }
 
+/* A parameter of the module's. Return: whether it can be set. */
+UNUSED static bool raw_module(const char *name, int value)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/gcheap/parameters/%s", name);
+	f = fopen(path, "w");
+	if (!f)
+		return false;
+	fprintf(f, "%d", value);
+	CHECK_EQ(fclose(f), 0);
+	return true;
+}
+
+UNUSED static int raw_module_get(const char *name)
+{
+	char path[64];
+	int value;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/gcheap/parameters/%s", name);
+	f = fopen(path, "r");
+	CHECK(f);
+	CHECK_EQ(fscanf(f, "%d", &value), 1);
+	fclose(f);
+	return value;
+}
+
 /* The module's stress mode, delays in us, 0: off. Return: whether it can be set. */
 UNUSED static bool raw_stress(unsigned int us)
 {
-	FILE *f = fopen("/sys/module/gcheap/parameters/stress", "w");
-
-	if (!f)
-		return false;
-	fprintf(f, "%u", us);
-	CHECK_EQ(fclose(f), 0);
-	return true;
+	return raw_module("stress", us);
 }
 
 UNUSED static void raw_param(struct raw *h, unsigned int param, uint64_t value)

@@ -8,7 +8,7 @@
 enum { NODES = 60000, CYCLES = 5 };
 
 static struct raw h;
-static uint64_t *keep[16];
+static uint64_t *keeps[2][16], **keep = keeps[0];	/* a heap's */
 
 /* A graph of which every object is reached on several ways; counts them. */
 static uint64_t make_graph(void)
@@ -41,7 +41,7 @@ static void start(unsigned int workers, bool concurrent)
 	raw_param(&h, GCHEAP_PARAM_WORKERS, workers);
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
 	raw_param(&h, GCHEAP_PARAM_CHECK, concurrent);
-	raw_root(&h, 0, keep, sizeof(keep), NULL);
+	raw_root(&h, 0, keep, sizeof(keeps[0]), NULL);
 }
 
 static void same_objects(unsigned int workers, bool concurrent)
@@ -94,6 +94,75 @@ TEST(time_is_counted)
 		raw_collect(&h);
 	CHECK(raw_status(&h).collector_ns > before);
 	CHECK(raw_status(&h).helped_bytes);
+}
+
+static uint64_t helped_with(int helpers)
+{
+	uint64_t before = raw_status(&h).helped_bytes;
+
+	CHECK(raw_module("helpers", helpers));
+	for (int i = 0; i < CYCLES; i++)
+		raw_try_collect(&h);
+	return raw_status(&h).helped_bytes - before;
+}
+
+/* None beyond the module's limit, and all that have come have left their places again. */
+TEST(helpers_of_all_heaps)
+{
+	uint64_t none, one, again;
+	int was;
+
+	start(GCHEAP_WORKERS_MAX, false);
+	make_graph();
+	if (access("/sys/module/gcheap/parameters/helpers", W_OK))
+		SKIP("module parameters cannot be set");
+	was = raw_module_get("helpers");
+	none = helped_with(0);
+	one = helped_with(1);
+	again = helped_with(1);
+	raw_module("helpers", was);
+	CHECK_EQ(none, 0);
+	CHECK(one && again);
+	raw_verify(&h);
+}
+
+static void *collect_other(void *arg)
+{
+	for (int i = 0; i < CYCLES; i++)
+		raw_collect(arg);
+	return NULL;
+}
+
+/* One helper for two heaps that are marked at the same time. */
+TEST(a_helper_of_two_heaps)
+{
+	uint64_t here, there;
+	struct raw other;
+	pthread_t t;
+	int was;
+
+	start(GCHEAP_WORKERS_MAX, false);
+	there = make_graph();
+	raw_flush(&h);
+	other = h;
+	keep = keeps[1];
+	start(GCHEAP_WORKERS_MAX, true);
+	here = make_graph();
+	raw_flush(&h);
+	if (access("/sys/module/gcheap/parameters/helpers", W_OK))
+		SKIP("module parameters cannot be set");
+	was = raw_module_get("helpers");
+	raw_module("helpers", 1);
+	t = spawn(collect_other, &other);
+	for (int i = 0; i < CYCLES; i++)
+		raw_try_collect(&h);
+	pthread_join(t, NULL);
+	raw_module("helpers", was);
+	CHECK_EQ(raw_status(&other).marked_objects, there);
+	CHECK_EQ(raw_status(&h).marked_objects, here);
+	CHECK_EQ(raw_status(&h).check_lost, 0);
+	raw_verify(&h);
+	raw_verify(&other);
 }
 
 static unsigned int tasks(void)
