@@ -6,6 +6,8 @@
 
 #include "gch.h"
 
+#define GCH_PAUSE_US_MAX	1000000
+
 static int gch_size_suffix(const char *s)
 {
 	static const char units[] = "KMGT";
@@ -49,6 +51,15 @@ static bool gch_env_switch(const char *name)
 	return gch_env_set(name) && strcmp(secure_getenv(name), "0");
 }
 
+static int gch_env_pause(uint64_t *us)
+{
+	int err = gch_env_size("GCHEAP_PAUSE", us);
+
+	if (!err && gch_env_set("GCHEAP_PAUSE") && (!*us || *us > GCH_PAUSE_US_MAX))
+		err = -EINVAL;
+	return err;
+}
+
 int gch_env_options(struct gcheap_options *o)
 {
 	uint64_t growth = 0;
@@ -65,6 +76,10 @@ int gch_env_options(struct gcheap_options *o)
 		err = gch_env_size("GCHEAP_HEAP_SIZE", &o->heap_size);
 	if (!err)
 		err = gch_env_size("GCHEAP_SOFT_LIMIT", &gch.soft_limit);
+	if (!err)
+		err = gch_env_pause(&gch.pause_us);
+	if (!err)
+		err = gch_env_size("GCHEAP_WORKERS", &gch.workers);
 	/* Whole chunks. */
 	o->heap_size = (o->heap_size + GCHEAP_CHUNK_SIZE - 1) &
 		       ~(uint64_t)(GCHEAP_CHUNK_SIZE - 1);

@@ -173,6 +173,8 @@ struct gch_state {
 	bool trace;
 	bool verify;
 	int concurrent;		/* -1: as the module has it */
+	uint64_t pause_us;	/* these: 0: as the module has it */
+	uint64_t workers;
 	uint64_t soft_limit;
 	const char *exit_stats;
 	const struct gch_backend_ops *ops;

@@ -229,7 +229,13 @@ static int gch_switches(struct gcheap *h)
 		err = gch_switch(h, GCHEAP_PARAM_VERIFY, 1);
 	if (!err && gch.concurrent >= 0)
 		err = gch_switch(h, GCHEAP_PARAM_CONCURRENT, gch.concurrent);
-	if (!err && h == &gch.heap0 && gch.soft_limit)
+	if (err || h != &gch.heap0)
+		return err;
+	if (gch.pause_us)
+		err = gch_switch(h, GCHEAP_PARAM_PAUSE, gch.pause_us * 1000);
+	if (!err && gch.workers)
+		err = gch_switch(h, GCHEAP_PARAM_WORKERS, gch.workers);
+	if (!err && gch.soft_limit)
 		err = gch_switch(h, GCHEAP_PARAM_SOFT_LIMIT, gch.soft_limit);
 	return err;
 }

@@ -41,6 +41,10 @@
  *   GCHEAP_FINALIZE_ON_DEMAND  1: finalizers run only when asked for
  *   GCHEAP_CONCURRENT	0: stop the threads until all is marked (as the
  *			module is told, 1)
+ *   GCHEAP_PAUSE	us in which a pause should end, up to a million, with
+ *			marking beside the program (500)
+ *   GCHEAP_WORKERS	kernel workers that mark together, 1 to 8; 0: as there
+ *			are processors (0)
  *   GCHEAP_VERIFY	1: check the whole heap after every cycle
  *   GCHEAP_EXIT_STATS	1: counters to stderr when the program exits; else a file
  *			they are appended to

@@ -22,12 +22,31 @@ TEST(environment)
 	setenv("GCHEAP_MIN_HEAP", "8m", 1);
 	setenv("GCHEAP_HEAP_SIZE", "1G", 1);
 	setenv("GCHEAP_VERIFY", "1", 1);
+	setenv("GCHEAP_PAUSE", "200", 1);
+	setenv("GCHEAP_WORKERS", "2", 1);
 	CHECK_EQ(gcheap_init(), 0);
 	CHECK_EQ(mock.setup.growth, 250);
 	CHECK_EQ(mock.setup.limit, 64 << 20);
 	CHECK_EQ(mock.setup.min_heap, 8 << 20);
 	CHECK_EQ(mock.setup.heap_size, 1 << 30);
-	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_PARAM), 1);
+	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_PARAM), 3);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_VERIFY], 1);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_PAUSE], 200000);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_WORKERS], 2);
+}
+
+TEST(an_environment_with_too_long_a_pause)
+{
+	mock_use();
+	setenv("GCHEAP_PAUSE", "1000001", 1);
+	CHECK_EQ(gcheap_init(), -EINVAL);
+}
+
+TEST(an_environment_with_no_pause)
+{
+	mock_use();
+	setenv("GCHEAP_PAUSE", "0", 1);
+	CHECK_EQ(gcheap_init(), -EINVAL);
 }
 
 TEST(environment_without_sense)

@@ -367,6 +367,7 @@ static int mock_command(struct mock_heap *m, unsigned int command, void *arg)
 {
 	struct gcheap_hold *hold = arg;
 	struct gcheap_flush *flush = arg;
+	struct gcheap_param *param = arg;
 	struct gcheap_cache_destroy *destroy = arg;
 
 	switch (command) {
@@ -411,6 +412,9 @@ static int mock_command(struct mock_heap *m, unsigned int command, void *arg)
 	case GCHEAP_IOC_INFO:
 		return mock_info(m, arg);
 	case GCHEAP_IOC_PARAM:
+		if (param->param < GCHEAP_PARAM_MAX)
+			mock.param[param->param] = param->value;
+		return 0;
 	case GCHEAP_IOC_VERIFY:
 		return 0;
 	}

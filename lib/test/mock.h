@@ -27,6 +27,7 @@ struct mock {
 	int fail_open;		/* -errno of every SETUP; 0: it works */
 	uint32_t bad_frees;
 	struct gcheap_setup setup;
+	uint64_t param[GCHEAP_PARAM_MAX];	/* as set last, by GCHEAP_PARAM_* */
 };
 extern struct mock mock;
 extern const struct gch_backend_ops mock_ops;
