@@ -41,6 +41,7 @@ static bool await_pause(uint64_t cycle, uint64_t pauses)
 			__atomic_store_n(&hot[i][0], NULL, __ATOMIC_SEQ_CST);
 		s = raw_status(&h);
 	} while (s.cycles == cycle && s.pauses < pauses);
+	CHECK_EQ(s.cycles_failed, 0);
 	return s.phase == GCHEAP_PHASE_TRACE;
 }
 
@@ -67,8 +68,7 @@ static int one_cycle(void)
 	if (await_pause(s.cycles, s.pauses + FIRST_PAUSES))
 		for (; moved < HOLDERS && held[moved]; moved++)
 			move(&hot[moved % HOT][WORD + moved / HOT], &held[moved][WORD]);
-	while (raw_status(&h).cycles == s.cycles)
-		;
+	await_pause(s.cycles, UINT64_MAX);
 	return moved;
 }
 
