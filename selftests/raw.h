@@ -436,39 +436,28 @@ UNUSED static int raw_root_del(struct raw *h, uint32_t id)
 	return ioctl(h->fd, GCHEAP_IOC_ROOT_DEL, &r);
 }
 
-/* A parameter of the module's. Return: whether it can be set. */
-UNUSED static bool raw_module(const char *name, int value)
+/* A parameter of the module's; what it was to *@was, if not NULL. Whether it can be set. */
+UNUSED static bool raw_module(const char *name, int value, int *was)
 {
 	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/module/gcheap/parameters/%s", name);
-	f = fopen(path, "w");
+	f = fopen(path, "r+");
 	if (!f)
 		return false;
+	if (was)
+		CHECK_EQ(fscanf(f, "%d", was), 1);
+	rewind(f);
 	fprintf(f, "%d", value);
 	CHECK_EQ(fclose(f), 0);
 	return true;
 }
 
-UNUSED static int raw_module_get(const char *name)
-{
-	char path[64];
-	int value;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/module/gcheap/parameters/%s", name);
-	f = fopen(path, "r");
-	CHECK(f);
-	CHECK_EQ(fscanf(f, "%d", &value), 1);
-	fclose(f);
-	return value;
-}
-
 /* The module's stress mode, delays in us, 0: off. Return: whether it can be set. */
 UNUSED static bool raw_stress(unsigned int us)
 {
-	return raw_module("stress", us);
+	return raw_module("stress", us, NULL);
 }
 
 UNUSED static void raw_param(struct raw *h, unsigned int param, uint64_t value)

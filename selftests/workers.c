@@ -100,7 +100,7 @@ static uint64_t helped_with(int helpers)
 {
 	uint64_t before = raw_status(&h).helped_bytes;
 
-	CHECK(raw_module("helpers", helpers));
+	CHECK(raw_module("helpers", helpers, NULL));
 	for (int i = 0; i < CYCLES; i++)
 		raw_try_collect(&h);
 	return raw_status(&h).helped_bytes - before;
@@ -114,13 +114,12 @@ TEST(helpers_of_all_heaps)
 
 	start(GCHEAP_WORKERS_MAX, false);
 	make_graph();
-	if (access("/sys/module/gcheap/parameters/helpers", W_OK))
+	if (!raw_module("helpers", 0, &was))
 		SKIP("module parameters cannot be set");
-	was = raw_module_get("helpers");
 	none = helped_with(0);
 	one = helped_with(1);
 	again = helped_with(1);
-	raw_module("helpers", was);
+	raw_module("helpers", was, NULL);
 	CHECK_EQ(none, 0);
 	CHECK(one && again);
 	raw_verify(&h);
@@ -149,15 +148,13 @@ TEST(a_helper_of_two_heaps)
 	start(GCHEAP_WORKERS_MAX, true);
 	here = make_graph();
 	raw_flush(&h);
-	if (access("/sys/module/gcheap/parameters/helpers", W_OK))
+	if (!raw_module("helpers", 1, &was))
 		SKIP("module parameters cannot be set");
-	was = raw_module_get("helpers");
-	raw_module("helpers", 1);
 	t = spawn(collect_other, &other);
 	for (int i = 0; i < CYCLES; i++)
 		raw_try_collect(&h);
 	pthread_join(t, NULL);
-	raw_module("helpers", was);
+	raw_module("helpers", was, NULL);
 	CHECK_EQ(raw_status(&other).marked_objects, there);
 	CHECK_EQ(raw_status(&h).marked_objects, here);
 	CHECK_EQ(raw_status(&h).check_lost, 0);
