@@ -31,9 +31,7 @@ $(ST)/lib-%: selftests/lib-%.c $(ST_HEADER) $(wildcard lib/include/*.h) | lib
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ST_CFLAGS) -o $@ $< -L$(O)/lib -lgcheap -Wl,-rpath,'$$ORIGIN/../lib'
 
-$(ST)/trace: selftests/trace.c $(ST_HEADER)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ST_CFLAGS) -o $@ $< -luring
+$(ST)/trace: LDLIBS += -luring
 
 $(ST)/%.so: selftests/objects/%.c $(ST_HEADER)
 	@mkdir -p $(@D)
@@ -41,4 +39,4 @@ $(ST)/%.so: selftests/objects/%.c $(ST_HEADER)
 
 $(ST)/%: selftests/%.c $(ST_HEADER)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ST_CFLAGS) -o $@ $<
+	$(Q)$(CC) $(ST_CFLAGS) -o $@ $< $(LDLIBS)

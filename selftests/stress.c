@@ -455,6 +455,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	struct gcheap_setup s = raw_setup_arg(0);
 	struct gcheap_status st;
 	bool concurrent = number("CONCURRENT", 0);
+	unsigned int way = concurrent ? 1 + nr / 2 % 3 : 0;
 
 	precise = !(nr & 1);
 	s.flags = precise ? GCHEAP_SETUP_PRECISE_ONLY : 0;
@@ -466,7 +467,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
 	raw_param(&h, GCHEAP_PARAM_WORKERS, 1 + nr % 4);
 	if (concurrent) {
-		raw_param(&h, GCHEAP_PARAM_TRACK, 1 + nr / 2 % 3);
+		raw_param(&h, GCHEAP_PARAM_TRACK, way);
 		raw_param(&h, GCHEAP_PARAM_CHECK, 1);
 		/* Collections that nobody asks for, and young ones. */
 		raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 16);
@@ -495,7 +496,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	CHECK_EQ(st.check_lost, 0);
 	marks_checked += st.checks;
 	young += st.cycles_young;
-	by_way[concurrent ? 1 + nr / 2 % 3 : 0] += st.cycles;
+	by_way[way] += st.cycles;
 	helped += st.helped_bytes;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);

@@ -260,7 +260,7 @@ static void peer_run(struct sim *s, const struct shape *shape, u32 n, u64 *ns, u
 static bool run(const struct shape *shape, u64 bytes, u32 cycles)
 {
 	u64 mark[CYCLES_MAX], sweep[CYCLES_MAX], peer[CYCLES_MAX], t;
-	double rate;
+	double ours, theirs, rate;
 	struct sim *s = sim_open(bytes < (1ull << 29) ? 1ull << 30 : 2 * bytes);
 	u32 n = bytes / shape->cell, i;
 
@@ -275,10 +275,12 @@ static bool run(const struct shape *shape, u64 bytes, u32 cycles)
 		sweep[i] = now() - t;
 	}
 	CHECK_EQ(s->h.n.marked_objects, n);
-	rate = 100 * median(peer, cycles) / median(mark, cycles);
+	ours = median(mark, cycles);
+	theirs = median(peer, cycles);
+	rate = 100 * theirs / ours;
 	printf("%-41s %8u marked: mark %6.1f ns (peer %6.1f, %3.0f %% >= %d %s), sweep %5.2f ns an object\n",
-	       shape->name, n, median(mark, cycles) / n, median(peer, cycles) / n, rate, GOAL,
-	       rate >= GOAL ? "yes" : "NO", median(sweep, cycles) / n);
+	       shape->name, n, ours / n, theirs / n, rate, GOAL, rate >= GOAL ? "yes" : "NO",
+	       median(sweep, cycles) / n);
 	sim_close(s);
 	return rate >= GOAL;
 }
