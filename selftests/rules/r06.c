@@ -8,7 +8,8 @@
  */
 #include "../raw.h"
 
-enum { CYCLES = 10, STRESS_US = 300, HOLDERS = 256, HOT = 2, WORD = 8, FIRST_PAUSES = 2 };
+/* Delays so long that without the rule two cycles of three lose something. */
+enum { CYCLES = 30, STRESS_US = 3000, HOLDERS = 256, HOT = 2, WORD = 8, FIRST_PAUSES = 2 };
 
 static struct raw h;
 static void **from[HOLDERS];	/* registered: objects that refer to holders */
