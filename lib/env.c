@@ -95,6 +95,7 @@ void gch_env_switches(void)
 	gch.concurrent = -1;
 	if (gch_env_set("GCHEAP_CONCURRENT"))
 		gch.concurrent = gch_env_switch("GCHEAP_CONCURRENT");
+	gch.lend = gch_env_switch("GCHEAP_LEND");
 	gch.on_demand = gch_env_switch("GCHEAP_FINALIZE_ON_DEMAND");
 	gch.exit_stats = secure_getenv("GCHEAP_EXIT_STATS");
 }

@@ -172,6 +172,7 @@ struct gch_state {
 	bool on_demand;
 	bool trace;
 	bool verify;
+	bool lend;
 	int concurrent;		/* -1: as the module has it */
 	uint64_t pause_us;	/* these: 0: as the module has it */
 	uint64_t workers;
@@ -339,6 +340,8 @@ int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
 
 void gch_start_setup(void);
 void gch_finalizer_setup(void);
+int gch_lend_start(void);
+
 int gch_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *),
 		       void *arg);
 int gch_pthread_join(pthread_t id, void **result);

@@ -338,6 +338,8 @@ static void gch_init_once(void)
 	err = gch_env_options(&o);
 	if (!err)
 		err = gch_heap_open(&gch.heap0, &o);
+	if (!err && gch.lend)
+		err = gch_lend_start();
 	gch.error = err;
 	__atomic_store_n(&gch.ready, true, __ATOMIC_RELEASE);
 }

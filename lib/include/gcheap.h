@@ -45,6 +45,7 @@
  *			marking beside the program (500)
  *   GCHEAP_WORKERS	kernel workers that mark together, 1 to 8; 0: as there
  *			are processors (0)
+ *   GCHEAP_LEND	1: a thread of the program, made for this, marks (gcheap_lend())
  *   GCHEAP_VERIFY	1: check the whole heap after every cycle
  *   GCHEAP_EXIT_STATS	1: counters to stderr when the program exits; else a file
  *			they are appended to
