@@ -51,6 +51,8 @@ static void *callback_thread(void *arg)
 	unsigned int thread = 0;
 
 	CHECK_EQ(raw_try_attach(&h, &thread), 0);
+	/* From here on pauses ask. */
+	CHECK_EQ(call(thread, GCHEAP_CALLBACK_MORE, &pause, NULL, 0), 0);
 	sem_post(&up);
 	if (call(thread, 0, &pause, NULL, 0))
 		FAIL("errno %d", errno);
@@ -94,7 +96,6 @@ static pthread_t start(unsigned int flags, void *arg)
 	raw_flush(&h);
 	t = spawn(callback_thread, arg);
 	sem_wait(&up);
-	usleep(50000);
 	return t;
 }
 

@@ -4,6 +4,7 @@
  * and shared objects, stacks, through dlopen and dlclose.
  */
 #include "raw.h"
+#include "proc.h"
 #include <dlfcn.h>
 #include <gcheap.h>
 #include <semaphore.h>
@@ -307,7 +308,7 @@ TEST(return_value_of_an_unjoined_thread)
 	CHECK_EQ(gcheap_init(), 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&t[i], NULL, returns_object, NULL), 0);
-	usleep(200000);
+	await_alone();
 	for (int round = 0; round < 3; round++) {
 		CHECK_EQ(gcheap_collect(), 0);
 		for (int i = 0; i < 2000; i++)

@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Heap pages are memory like any other: counted, charged, given back. */
 #include "raw.h"
+#include "proc.h"
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static long status_kb(const char *what)
+static long rss_kb(void)
 {
-	char line[256];
-	FILE *f = fopen("/proc/self/status", "r");
-	long kb = -1;
-
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, what, strlen(what)))
-			sscanf(line + strlen(what), " %ld", &kb);
-	fclose(f);
-	return kb;
+	return proc_status(getpid(), "VmRSS:");
 }
 
 /* Objects of a page each, so many MiB of them, written to. */
@@ -32,12 +24,12 @@ TEST(counted_in_rss)
 {
 	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	unsigned int c = raw_cache(&h, GCHEAP_NOSCAN, 4096);
-	long before = status_kb("VmRSS:");
+	long before = rss_kb();
 	struct gcheap_status s;
 
 	raw_hold(&h);
 	fill(&h, c, 16);
-	CHECK(status_kb("VmRSS:") - before >= 15 << 10);
+	CHECK(rss_kb() - before >= 15 << 10);
 	s = raw_status(&h);
 	diag("%llu KiB resident, %llu KiB heap", (unsigned long long)s.resident_bytes >> 10,
 	     (unsigned long long)s.heap_bytes >> 10);
@@ -54,18 +46,18 @@ TEST(given_back)
 
 	raw_hold(&h);
 	raw_take(&h, c);
-	before = status_kb("VmRSS:");
+	before = rss_kb();
 	fill(&h, c, 16);
-	full = status_kb("VmRSS:");
+	full = rss_kb();
 	raw_flush(&h);
 	raw_collect(&h);
 	CHECK_EQ(raw_status(&h).marked_objects, 0);
 	/* Give-back may lag behind by a cycle or two, and keep some in hand. */
-	for (int i = 0; i < 10 && status_kb("VmRSS:") - before > (full - before) / 2; i++) {
+	for (int i = 0; i < 10 && rss_kb() - before > (full - before) / 2; i++) {
 		raw_collect(&h);
 		usleep(100000);
 	}
-	CHECK(status_kb("VmRSS:") - before <= (full - before) / 2);
+	CHECK(rss_kb() - before <= (full - before) / 2);
 	CHECK(raw_status(&h).pages_released >= 2048);
 	raw_verify(&h);
 }

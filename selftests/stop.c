@@ -4,6 +4,7 @@
  * nothing of it.
  */
 #include "raw.h"
+#include "proc.h"
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -21,22 +22,6 @@ static void start(void)
 	h = raw_open(0);
 	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64);
 	raw_take(&h, cache);
-}
-
-static long switches(pid_t tid, const char *kind)
-{
-	char path[64], line[128];
-	long n = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
-	f = fopen(path, "r");
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, kind, strlen(kind)))
-			n = atol(line + strlen(kind));
-	fclose(f);
-	return n;
 }
 
 static char state_of(pid_t tid)
@@ -167,9 +152,11 @@ TEST(sleepers_sleep_on)
 	}
 	usleep(300000);
 	for (int i = 0; i < NSLEEPERS; i++) {
+		for (int k = 0; k < 1000 && state_of(sleepers[i].tid) != 'S'; k++)
+			usleep(10000);
 		CHECK_EQ(state_of(sleepers[i].tid), 'S');
-		voluntary[i] = switches(sleepers[i].tid, "voluntary_ctxt_switches:");
-		involuntary[i] = switches(sleepers[i].tid, "nonvoluntary_ctxt_switches:");
+		voluntary[i] = proc_status(sleepers[i].tid, "voluntary_ctxt_switches:");
+		involuntary[i] = proc_status(sleepers[i].tid, "nonvoluntary_ctxt_switches:");
 	}
 	for (int n = 0; n < 50; n++)
 		raw_collect(&h);
@@ -180,8 +167,8 @@ TEST(sleepers_sleep_on)
 		if (s->sleep == sleep_nanosleep)
 			continue;	/* may be over by now */
 		CHECK_EQ(state_of(s->tid), 'S');
-		if (switches(s->tid, "voluntary_ctxt_switches:") != voluntary[i] ||
-		    switches(s->tid, "nonvoluntary_ctxt_switches:") != involuntary[i])
+		if (proc_status(s->tid, "voluntary_ctxt_switches:") != voluntary[i] ||
+		    proc_status(s->tid, "nonvoluntary_ctxt_switches:") != involuntary[i])
 			FAIL("%s: was woken", s->name);
 	}
 	for (int i = 0; i < NSLEEPERS; i++) {

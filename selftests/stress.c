@@ -494,6 +494,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	pthread_barrier_destroy(&barrier);
 	st = raw_status(&h);
 	CHECK_EQ(st.check_lost, 0);
+	CHECK(!concurrent || st.checks >= st.cycles);
 	marks_checked += st.checks;
 	young += st.cycles_young;
 	by_way[way] += st.cycles;

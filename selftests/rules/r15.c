@@ -8,6 +8,7 @@
  * Knob: environment
  */
 #include "../raw.h"
+#include "../proc.h"
 #include <dlfcn.h>
 #include <gcheap.h>
 
@@ -42,7 +43,7 @@ TEST(R15_unjoined_threads)
 	CHECK_EQ(gcheap_init(), 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQ(create(&t[i], NULL, returns_object, NULL), 0);
-	usleep(300000);
+	await_alone();
 	for (int round = 0; round < 3; round++) {
 		CHECK_EQ(gcheap_collect(), 0);
 		for (int i = 0; i < 2000; i++)

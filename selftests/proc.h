@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What /proc says of the program's threads. */
+#ifndef GCHEAP_TEST_PROC_H
+#define GCHEAP_TEST_PROC_H
+
+#include "tap.h"
+
+/* The number behind this word, "VmRSS:" say, in a thread's status. */
+static inline long proc_status(pid_t tid, const char *word)
+{
+	char path[64], line[256];
+	long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+	f = fopen(path, "r");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, word, strlen(word)))
+			n = atol(line + strlen(word));
+	fclose(f);
+	return n;
+}
+
+/* Until all other threads are gone, whether joined or not. */
+static inline void await_alone(void)
+{
+	for (int i = 0; i < 3000 && proc_status(getpid(), "Threads:") > 1; i++)
+		usleep(10000);
+	CHECK_EQ(proc_status(getpid(), "Threads:"), 1);
+}
+
+#endif
