@@ -22,16 +22,14 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 {
 	u64 *live = &gch_live(h, r->id)[r->cell / 64];
 
-	if (r->cell >= gch_slot(h, r->id)->commit)
+	if (gch_span_owned(r->d) && r->cell >= r->s->commit)
 		gch_span_reopened(h, r->d, 1);
 	env_store_release(live, *live & ~(1ull << (r->cell % 64)));
 	unmark(h, r);
 	if (gch_span_owned(r->d))
 		return;
-	if (r->d->state == GCHEAP_SPAN_FULL) {
-		r->d->state = GCHEAP_SPAN_PARTIAL;
+	if (r->d->state == GCHEAP_SPAN_FULL)
 		gch_span_list(h, r->id);
-	}
 	r->d->nlive--;
 	if (!r->d->nlive && !gch_span_may_be_empty(h, r->d)) {
 		gch_span_unlist(h, r->id);

@@ -29,8 +29,9 @@
  * @bytes: what the span's cells take, and GCH_SLOT_NOSCAN; 0: no span begins here, or that
  *	is too much
  * @recip: as in its descriptor
- * @commit: cells below are accounted in the live bits (R14); GCH_COMMITTED: no thread
- *	owns the span, and all are
+ * @commit: cells below are accounted in the live bits (R14). No thread owns the span:
+ *	GCH_COMMITTED, all are; GCH_FULL, all are live, and to mark one there is no need to
+ *	look at its bit
  * @owner: owned spans: number of the thread; large ones: of the one that made it
  * All but @frame, @elems and @bytes hold in a span's first slot only. It is a cache
  * line: with the live bits' one all that it takes to mark.
@@ -57,6 +58,7 @@ static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page")
 #define GCH_QEND	0xffffffffu
 #define GCH_QBUSY	0xfffffffeu
 #define GCH_COMMITTED	0xffffu
+#define GCH_FULL	0u
 
 /**
  * struct gch_chunk - 2 MiB of the heap
@@ -709,7 +711,7 @@ static inline bool gch_ref_live(const struct gch_ref *r)
  */
 static inline bool gch_ref_allocated(const struct gch_ref *r)
 {
-	return gch_ref_live(r) || r->cell >= r->s->commit;
+	return r->cell >= r->s->commit || gch_ref_live(r);
 }
 
 /**

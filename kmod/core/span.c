@@ -5,9 +5,12 @@
 /* Lists of spans with free cells: doubly linked by 1 + id, 0 ends. */
 void gch_span_list(struct gch_heap *h, u32 id)
 {
-	struct gch_cache *c = h->cache[gch_desc(h, id)->cache];
+	struct gcheap_span *d = gch_desc(h, id);
+	struct gch_cache *c = h->cache[d->cache];
 	struct gch_slot *s = gch_slot(h, id);
 
+	d->state = GCHEAP_SPAN_PARTIAL;
+	s->commit = GCH_COMMITTED;
 	s->lnext = c->partial;
 	s->lprev = 0;
 	if (c->partial)
@@ -361,14 +364,13 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	h->n.alloc_bytes -= min(unused, h->n.alloc_bytes);
 	h->n.alloc_since -= min(unused, h->n.alloc_since);
 	gch_slot(h, id)->owner = 0;
-	gch_slot(h, id)->commit = GCH_COMMITTED;
 	unmark_free(h, id);
 	if (!d->nlive && !h->black) {
 		gch_span_free(h, id);
 	} else if (d->nlive < d->ncells) {
-		d->state = GCHEAP_SPAN_PARTIAL;
 		gch_span_list(h, id);
 	} else {
 		d->state = GCHEAP_SPAN_FULL;
+		gch_slot(h, id)->commit = GCH_FULL;
 	}
 }

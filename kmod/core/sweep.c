@@ -94,7 +94,6 @@ static void sweep_free(struct gch_heap *h, u32 id)
 			gch_span_unlist(h, id);
 		gch_span_free(h, id);
 	} else if (d->nlive < d->ncells && d->state == GCHEAP_SPAN_FULL) {
-		d->state = GCHEAP_SPAN_PARTIAL;
 		gch_span_list(h, id);
 	}
 }

@@ -7,10 +7,10 @@
  *  V1  slots of a span have its head and are used; free slots have neither
  *  V2  a chunk's count of used slots; no free slot in a chunk below first_free
  *  V3  a span's geometry is its cache's; it lies in one block, or is large
- *  V4  state and count of live cells agree with the live bits
+ *  V4  state, count of live cells and GCH_FULL agree with the live bits
  *  V5  lists of spans with free cells hold all of these and nothing else
  *  V6  owned spans are in their owner's batch, once, and nothing else is
- *  V7  no bit at or above the number of cells; commit point within, or GCH_COMMITTED
+ *  V7  no bit at or above the number of cells; commit point within, or one of no owner's
  *  V8  no span awaits the sweep but in phase SWEEP
  *  V9  queue empty outside of marking; at its end all that is marked is scanned,
  *      and only allocated cells are marked
@@ -148,6 +148,7 @@ static u32 weight(const u64 *bits, u32 words)
 static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
 	u32 live = weight(gch_live(v->h, id), gch_bit_words(d->ncells));
+	bool full = gch_slot(v->h, id)->commit == GCH_FULL;
 	bool ok = d->nlive == live && (live || gch_span_may_be_empty(v->h, d));
 
 	switch (d->state) {
@@ -156,12 +157,13 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 		return true;
 	case GCHEAP_SPAN_PARTIAL:
 		v->h->cache[d->cache]->seen_partial++;
-		ok = ok && live < d->ncells;
+		ok = ok && live < d->ncells && !full;
 		break;
 	case GCHEAP_SPAN_FULL:
-		ok = ok && live == d->ncells;
+		ok = ok && live == d->ncells && full;
 		break;
 	case GCHEAP_SPAN_LARGE:
+		ok = ok && !full;
 		break;
 	default:
 		ok = false;
@@ -171,7 +173,7 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 
 static bool check_bits(struct verifier *v, u32 id, const struct gcheap_span *d)
 {
-	const struct gch_slot *s = gch_slot(v->h, id);
+	u32 commit = gch_slot(v->h, id)->commit;
 	u32 last = gch_bit_words(d->ncells) - 1;
 	u64 beyond = ~gch_word_mask(last, 0, d->ncells), mark = *gch_mark(v->h, id, last);
 
@@ -181,8 +183,8 @@ static bool check_bits(struct verifier *v, u32 id, const struct gcheap_span *d)
 		mark |= gch_scanned(v->h, id)[last];
 	if (mark & beyond)
 		return wrong(v, 7, id, mark);
-	if (gch_span_owned(d) ? s->commit > d->ncells : s->commit != GCH_COMMITTED)
-		return wrong(v, 7, id, s->commit);
+	if (gch_span_owned(d) ? commit > d->ncells : commit != GCH_COMMITTED && commit != GCH_FULL)
+		return wrong(v, 7, id, commit);
 	return true;
 }
 
@@ -229,7 +231,8 @@ static bool check_marks(struct verifier *v, u32 id, const struct gcheap_span *d)
 	for (w = 0; w < words; w++) {
 		u64 may = gch_live(v->h, id)[w], mark = *gch_mark(v->h, id, w);
 
-		may |= gch_word_mask(w, s->commit, d->ncells);
+		if (gch_span_owned(d))
+			may |= gch_word_mask(w, s->commit, d->ncells);
 		if (mark & ~may)
 			return wrong(v, 9, id, mark);
 		if (!(d->flags & GCHEAP_SPANF_NOSCAN) && mark != gch_scanned(v->h, id)[w])

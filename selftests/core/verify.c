@@ -121,6 +121,9 @@ void gct_verify_spans(void)
 	BREAK(&z, gch_desc(h, z.large)->recip, 1, 3);
 	/* V4 */
 	BREAK(&z, d->nlive, 7, 4);
+	BREAK(&z, gch_slot(h, z.full)->commit, GCH_COMMITTED, 4);
+	BREAK(&z, gch_slot(h, z.large)->commit, GCH_FULL, 4);
+	BREAK(&z, gch_slot(h, z.partial)->commit, GCH_FULL, 4);
 	BREAK(&z, d->state, GCHEAP_SPAN_PARTIAL, 4);
 	BREAK(&z, d->state, GCHEAP_SPAN_FREE, 4);
 	BREAK(&z, d->state, 77, 4);
@@ -163,7 +166,7 @@ void gct_verify_lists(void)
 	BREAK(&z, gch_slot(h, z.full)->owner, 1, 6);
 	BREAK(&z, h->nthreads, 2, 6);
 	/* An owned span that says that it is not. */
-	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 7);
+	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 4);
 	zoo_close(&z);
 }
 
