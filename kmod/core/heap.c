@@ -218,7 +218,8 @@ static bool chunk_has_frames(const struct gch_chunk *c)
  * gch_chunk_trim() - give back the metadata of chunks that hold nothing
  *
  * Only outside of the frozen phases. Lowers h->top. While marking is under way
- * nothing is given back: tracking of writes looks at chunks without the lock.
+ * nothing is given back: tracking of writes looks at chunks without the lock, and
+ * struct gch_ahead has addresses.
  */
 void gch_chunk_trim(struct gch_heap *h)
 {

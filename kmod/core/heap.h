@@ -244,13 +244,20 @@ struct gch_weak {
 #define GCH_AHEAD	16	/* power of two */
 
 /**
- * struct gch_ahead - offsets to be marked at, while what is known of them is fetched
- * @off: 1 + offset, 0: none; @at: the oldest; @n: how many
+ * struct gch_ahead - where to mark, while what is known of the spans there is fetched
+ * @at: the oldest; @n: how many
+ * @free: greater than 0 if lately some were in spans that are not full: live bits are wanted
+ * @off: 1 + offset, 0: none
+ * @slot: that it is in, whose address stays as long as marking lasts (gch_chunk_trim())
  */
 struct gch_ahead {
-	u64 off[GCH_AHEAD];
 	u32 at;
 	u32 n;
+	u32 free;
+	struct {
+		u64 off;
+		struct gch_slot *slot;
+	} put[GCH_AHEAD];
 };
 
 #define GCH_WORKERS	GCHEAP_WORKERS_MAX

@@ -48,10 +48,10 @@
 /* A span never has more slots than this, large objects aside. */
 #define GCH_SPAN_SLOTS_MAX	16
 
-/* Its own inverse for cells up to 2^15 bytes. */
+/* 2^32 / cell_bytes, rounded up; its own inverse for cells up to 2^15 bytes. */
 static inline u32 gch_recip(u32 cell_bytes)
 {
-	return (u32)(((1ull << 32) + cell_bytes - 1) / cell_bytes);
+	return U32_MAX / cell_bytes + 1;
 }
 
 /*

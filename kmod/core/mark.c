@@ -28,9 +28,11 @@ void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w)
 	m->shared = h->shared;
 	m->base = h->base;
 	m->last = (u64)h->top << GCHEAP_SLOT_SHIFT;
+	m->large = gch_heap_is_large(h);
 	m->past_end = h->npast_end && gch_rule(16);
 	view_none(&m->own);
 	view_none(&m->near);
+	m->last_far = GCH_NO_RUN;
 	m->page = U64_MAX;
 }
 
@@ -105,20 +107,29 @@ static __always_inline bool look_near(struct marker *m, u64 off)
 	return true;
 }
 
-/* A cell was marked in a span that is not queued. The descriptor is left alone, if possible. */
-void gch_mark_first(struct marker *m, const struct view *v)
+/*
+ * A cell was marked in a span that is not queued. Its descriptor is left alone, if possible.
+ * @id: the span
+ */
+noinline void gch_mark_first(struct marker *m, struct gch_slot *s, u32 id)
 {
-	bool noscan = v->s->bytes ? v->s->bytes & GCH_SLOT_NOSCAN :
-				    v->d->flags & GCHEAP_SPANF_NOSCAN;
+	const struct gcheap_span *d;
+	bool noscan = s->bytes & GCH_SLOT_NOSCAN;
+	u64 bytes = s->recip ? gch_recip(s->recip) : s->bytes & ~GCH_SLOT_NOSCAN;
 
+	if (unlikely(!s->bytes)) {
+		d = gch_desc(m->h, id);
+		noscan = d->flags & GCHEAP_SPANF_NOSCAN;
+		bytes = gch_span_bytes(d);
+	}
 	if (noscan)
-		gch_mark_count(m, 1, v->recip ? gch_recip(v->recip) : v->bytes);
+		gch_mark_count(m, 1, bytes);
 	else
-		gch_queue_push(m->h, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
+		gch_queue_push(m->h, s, id);
 }
 
 /* Wherever it is; what the marker scans itself it will see in its own bits. */
-static void mark_at(struct marker *m, u64 off)
+static noinline void mark_at(struct marker *m, u64 off)
 {
 	if (off - m->own.lo < m->own.bytes)
 		mark_own(m, off);
@@ -127,20 +138,31 @@ static void mark_at(struct marker *m, u64 off)
 }
 
 /*
- * Ask for all that it takes to mark at an offset in the first slot of a span. Return: false:
- * there is no span.
+ * mark_at() for one of those that come in no order, so that there is no use in keeping
+ * what is known of its span; if another of it follows there is.
+ * @s: its slot
  */
-static bool fetch_span(const struct gch_heap *h, u64 off)
+static __always_inline void mark_scattered(struct marker *m, u64 off, struct gch_slot *s)
 {
-	const struct gch_chunk *c;
-	u32 i;
+	u32 id = off >> GCHEAP_SLOT_SHIFT, in = off % GCHEAP_SLOT_SIZE, cell;
+	bool again = id == m->last_far;
+	const u64 *live = NULL;
 
-	c = chunk_with(h, off >> GCHEAP_SLOT_SHIFT, &i);
-	if (!c)
-		return false;
-	gch_fetch(c->slot[i / GCH_KERN_SLOTS], i % GCH_KERN_SLOTS * sizeof(struct gch_slot));
-	gch_fetch(c->live[i / GCH_LIVE_SLOTS], i % GCH_LIVE_SLOTS * GCH_LIVE_WORDS * sizeof(u64));
-	return true;
+	m->last_far = id;
+	if (again || in >= (s->bytes & ~GCH_SLOT_NOSCAN) || s->recip == GCH_WIDE_RECIP) {
+		mark_at(m, off);
+		return;
+	}
+	cell = gch_cell_of(in, s->recip);
+	if (s->commit != GCH_FULL) {
+		m->w->ahead.free = GCH_AHEAD / 2;
+		live = gch_live(m->h, id) + cell / 64;
+	} else if (m->w->ahead.free) {
+		m->w->ahead.free--;
+	}
+	if (mark_bit(m, &s->mark[cell / 64], live, cell, s->commit) &&
+	    !READ_ONCE(s->qnext))
+		gch_mark_first(m, s, id);
 }
 
 /*
@@ -149,23 +171,37 @@ static bool fetch_span(const struct gch_heap *h, u64 off)
  * have come (after Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage
  * collection", ASPLOS 2004).
  */
-void gch_mark_far(struct marker *m, u64 off)
+static __always_inline void mark_far(struct marker *m, u64 off)
 {
 	struct gch_ahead *a = &m->w->ahead;
-	u64 *at = &a->off[a->at], old = *at;
+	typeof(*a->put) *put = &a->put[a->at], old = *put;
+	struct gch_chunk *c;
+	u32 i;
 
-	if (!gch_heap_is_large(m->h)) {
+	if (!m->large) {
 		mark_at(m, off);
 		return;
 	}
-	if (off >= m->last || !fetch_span(m->h, off))
+	if (off >= m->last)
 		return;
-	*at = off + 1;
+	c = chunk_with(m->h, off >> GCHEAP_SLOT_SHIFT, &i);
+	if (!c)
+		return;
+	put->off = off + 1;
+	put->slot = gch_chunk_slot(c, i);
+	env_prefetch(put->slot);
+	if (a->free)
+		env_prefetch(gch_chunk_live(c, i));
 	a->at = (a->at + 1) % GCH_AHEAD;
-	if (old)
-		mark_at(m, old - 1);
+	if (likely(old.off))
+		mark_scattered(m, old.off - 1, old.slot);
 	else
 		a->n++;
+}
+
+void gch_mark_far(struct marker *m, u64 off)
+{
+	mark_far(m, off);
 }
 
 /** gch_mark_fetched() - mark what was put off, for the worker whose it is */
@@ -177,9 +213,9 @@ void gch_mark_fetched(struct gch_heap *h, struct gch_worker *w)
 
 	gch_marker_init(&m, h, w);
 	for (i = 0; i < GCH_AHEAD; i++) {
-		if (a->off[i])
-			mark_at(&m, a->off[i] - 1);
-		a->off[i] = 0;
+		if (a->put[i].off)
+			mark_at(&m, a->put[i].off - 1);
+		a->put[i].off = 0;
 	}
 	a->n = 0;
 }
@@ -203,8 +239,8 @@ static void mark_before(struct marker *m, u64 off)
 /* mark_word() likewise, or where it takes a second look. */
 void gch_mark_far_word(struct marker *m, u64 off)
 {
-	if (!m->past_end) {
-		gch_mark_far(m, off);
+	if (likely(!m->past_end)) {
+		mark_far(m, off);
 		return;
 	}
 	mark_at(m, off);
@@ -239,16 +275,23 @@ void gch_mark_precise(struct gch_heap *h, const u64 *words, size_t n)
 		mark_offset(&m, READ_ONCE(words[i]) - m.base);
 }
 
-/* What is known of the span that will be scanned next, in a heap where it is in no cache. */
+/*
+ * In a heap where they are in no cache: the first cells of the span that will be scanned next,
+ * and what is known of the one after it.
+ */
 static void fetch_next(const struct gch_heap *h)
 {
-	u32 id = READ_ONCE(h->qhead) - 1;
+	u32 id = READ_ONCE(h->qhead) - 1, next;
 
-	if (id != GCH_NO_RUN && gch_heap_is_large(h)) {
-		env_prefetch(gch_desc(h, id));
-		env_prefetch(gch_slot(h, id));
-		env_prefetch(gch_live(h, id));
-	}
+	if (id == GCH_NO_RUN || !gch_heap_is_large(h))
+		return;
+	gch_scan_fetch(h, id);
+	next = READ_ONCE(gch_slot(h, id)->qnext);
+	if (!next || next >= GCH_QBUSY)
+		return;
+	env_prefetch(gch_desc(h, next - 1));
+	env_prefetch(gch_slot(h, next - 1));
+	env_prefetch(gch_live(h, next - 1));
 }
 
 /* Scan a span. Return: false: nothing is queued, nor waits to be. */

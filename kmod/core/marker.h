@@ -40,14 +40,15 @@ struct view {
  * @white: cells that are allocated and not marked; @grey: marked and not scanned. The scanner's
  *	own: what it marks in the span shows in the mark bits when it ends.
  * @quick: it is one slot, and its layout a matter of at most 64 fixed words
- * @page: then: its memory, NULL where it was never touched
+ * @fetch: its cells are in no cache
+ * @page: if @quick: its memory, NULL where it was never touched
  * @map, @tags: pointer words of a cell of such a layout if it is a typed one
  */
 struct scan {
 	const struct gch_cache *c;
 	u32 bytes;
 	u32 nwords;
-	bool quick;
+	bool quick, fetch;
 	u64 *scanned;
 	u64 known[GCH_LIVE_WORDS], white[GCH_LIVE_WORDS], grey[GCH_LIVE_WORDS];
 	char *page[GCH_SLOT_PAGES];
@@ -58,10 +59,12 @@ struct scan {
  * struct marker - what marks
  * @h: the heap; @w: who marks; @shared: several do
  * @base: of the heap; @last: offset of its end
+ * @large: see gch_heap_is_large()
  * @past_end: some spans' cells are kept by what points past their end (R16)
  * @own: the span being scanned, if any; it need not be queued
  * @near: the one looked at last: what follows a pointer lies near it more often
  *	than not, and the look-up is then a comparison
+ * @last_far: slot of the last of those in no order
  * @scan: of @own
  * @page, @words: number and memory of the heap page that a map was read from last;
  *	NULL: never touched
@@ -71,8 +74,10 @@ struct marker {
 	struct gch_worker *w;
 	u64 base, last;
 	bool shared;
+	bool large;
 	bool past_end;
 	struct view own, near;
+	u32 last_far;
 	struct scan scan;
 	u64 page;
 	const u64 *words;
@@ -124,7 +129,7 @@ static inline bool gch_inside(const struct window *w, u64 off)
 /* mark.c */
 void gch_marker_init(struct marker *m, struct gch_heap *h, struct gch_worker *w);
 void gch_view_init(struct view *v, const struct marker *m, const struct gch_ref *r);
-void gch_mark_first(struct marker *m, const struct view *v);
+void gch_mark_first(struct marker *m, struct gch_slot *s, u32 id);
 void gch_mark_far(struct marker *m, u64 off);
 void gch_mark_far_word(struct marker *m, u64 off);
 void gch_mark_count(struct marker *m, u32 cells, u64 bytes);
@@ -137,6 +142,7 @@ bool gch_queue_idle(struct gch_heap *h, struct gch_worker *w);
 
 /* scan.c */
 void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id);
+void gch_scan_fetch(const struct gch_heap *h, u32 id);
 void gch_scan_init(struct marker *m, const struct gch_ref *r);
 void gch_scan_grown(struct marker *m, u64 off, u64 bytes);
 u64 *gch_large_elems(struct gch_heap *h, u32 id, const struct gcheap_span *d);
@@ -154,23 +160,37 @@ void gch_weak_look(struct marker *m, const struct gch_map *map, u64 off,
 		   const struct window *w);
 void gch_pair_look(struct marker *m, u64 off);
 
+/*
+ * Set the mark bit of a cell that is allocated.
+ * @mark, @live: words of the bits, @live not needed of a full span
+ * @cell: its number; @commit: of its span
+ *
+ * Return: whether it is news.
+ */
+static __always_inline bool mark_bit(struct marker *m, u64 *mark, const u64 *live, u32 cell,
+				     u32 commit)
+{
+	u64 bit = 1ull << (cell % 64);
+
+	if (READ_ONCE(*mark) & bit)
+		return false;
+	if (cell < commit && !(*live & bit))
+		return false;
+	if (unlikely(m->shared))
+		return !env_test_and_set(mark, cell % 64);	/* R4: a full barrier */
+	*mark |= bit;
+	return true;
+}
+
 /* Mark the cell that an offset lies in, which is one of the view's. */
 static __always_inline void mark_cell(struct marker *m, const struct view *v, u64 off)
 {
 	/* A span of one cell has no reciprocal: 0. */
 	u32 cell = ((off - v->lo) * v->recip) >> 32;
-	u64 *mark = gch_view_mark(v, cell / 64), bit = 1ull << (cell % 64);
 
-	if (READ_ONCE(*mark) & bit)
-		return;
-	if (!(v->live[cell / 64] & bit) && cell < v->commit)
-		return;
-	if (likely(!m->shared))
-		*mark |= bit;
-	else if (env_test_and_set(mark, cell % 64))	/* R4: a full barrier */
-		return;
-	if (!READ_ONCE(v->s->qnext))
-		gch_mark_first(m, v);
+	if (mark_bit(m, gch_view_mark(v, cell / 64), &v->live[cell / 64], cell, v->commit) &&
+	    !READ_ONCE(v->s->qnext))
+		gch_mark_first(m, v->s, v->lo >> GCHEAP_SLOT_SHIFT);
 }
 
 /* The same for a cell of the span being scanned, whose scanner will see it. */

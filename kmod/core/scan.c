@@ -162,12 +162,22 @@ static bool is_simple(const struct gch_cache *c)
 	       (c->fixed.words <= 64 && !c->fixed.weak && !gch_elems_refer(c));
 }
 
+/* Memory of a span of one slot. */
+static void slot_pages(const struct gch_slot *s, char **page)
+{
+	u32 p, frame;
+
+	for (p = 0; p < GCH_SLOT_PAGES; p++) {
+		frame = READ_ONCE(s->frame[p]);
+		page[p] = frame ? env_frame_addr(frame) : NULL;
+	}
+}
+
 /* The span that a marker is to scan. */
 void gch_scan_init(struct marker *m, const struct gch_ref *r)
 {
 	const struct gcheap_span *d = r->d;
 	struct scan *t = &m->scan;
-	u32 p;
 
 	gch_view_init(&m->own, m, r);
 	t->c = m->h->cache[d->cache];
@@ -177,11 +187,9 @@ void gch_scan_init(struct marker *m, const struct gch_ref *r)
 	t->map = t->c->fixed.ptr ? *t->c->fixed.ptr : 0;
 	t->tags = (1ull << t->c->tag_bits) - 1;
 	t->quick = d->recip && d->nslots == 1 && is_simple(t->c);
-	for (p = 0; t->quick && p < GCH_SLOT_PAGES; p++) {
-		u32 frame = READ_ONCE(m->own.s->frame[p]);
-
-		t->page[p] = frame ? env_frame_addr(frame) : NULL;
-	}
+	t->fetch = t->quick && gch_heap_is_large(m->h);
+	if (t->quick)
+		slot_pages(m->own.s, t->page);
 }
 
 /* Live bits and commit point stay while the span is scanned (I1). */
@@ -244,12 +252,15 @@ static noinline void scan_cells(struct marker *m, u32 first, u32 n)
 static __always_inline void scan_fixed(struct marker *m, const u64 *words,
 				       const u64 *end)
 {
-	for (; words < end; words += m->scan.bytes / 8) {
+	const u64 map = m->scan.map, tags = m->scan.tags, base = m->base, last = m->last;
+	const u32 step = m->scan.bytes / 8;
+
+	for (; words < end; words += step) {
 		u64 bits, off;
 
-		for (bits = m->scan.map; bits; bits &= bits - 1) {
-			off = (READ_ONCE(words[env_ctz64(bits)]) & ~m->scan.tags) - m->base;
-			if (off < m->last)
+		for (bits = map; bits; bits &= bits - 1) {
+			off = (READ_ONCE(words[env_ctz64(bits)]) & ~tags) - base;
+			if (unlikely(off < last))
 				mark_offset(m, off);
 		}
 	}
@@ -287,6 +298,42 @@ static noinline void scan_run(struct marker *m, u32 first, u32 n, bool typed)
 }
 
 /*
+ * Ask for the memory of a few cells here and there, a word of bits at a time: there is no room
+ * for more of them on their way at once. Where there are many the processor sees what comes
+ * next by itself.
+ * @page: of the slot; @grey: the cells, from @first on
+ */
+static __always_inline void fetch_cells(char *const *page, u64 grey, u32 first, u32 bytes)
+{
+	u32 off;
+
+	if (env_weight64(grey) > 64 / FEW)
+		return;
+	for (; grey; grey &= grey - 1) {
+		off = (first + env_ctz64(grey)) * bytes;
+		gch_fetch(page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
+	}
+}
+
+/**
+ * gch_scan_fetch() - ask for the first cells that will be scanned of a queued span
+ *
+ * Nothing depends on what is read here.
+ */
+void gch_scan_fetch(const struct gch_heap *h, u32 id)
+{
+	const struct gch_slot *s = gch_slot(h, id);
+	char *page[GCH_SLOT_PAGES];
+	u64 grey;
+
+	if (!s->recip || s->recip == GCH_WIDE_RECIP || s->bytes - 1 >= GCHEAP_SLOT_SIZE)
+		return;
+	grey = READ_ONCE(s->mark[0]) & ~READ_ONCE(*gch_scanned(h, id));
+	slot_pages(s, page);
+	fetch_cells(page, grey, 0, gch_recip(s->recip));
+}
+
+/*
  * The grey cells of a word, those included that become so meanwhile; neighbours
  * together. Return: whether any.
  */
@@ -297,6 +344,8 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 	u64 grey, run;
 	bool any = false;
 
+	if (m->scan.fetch && w + 1 < m->scan.nwords)
+		fetch_cells(m->scan.page, m->scan.grey[w + 1], first + 64, m->scan.bytes);
 	all = cells_at(m, first, min(64u, m->own.d->ncells - first));
 	while ((grey = m->scan.grey[w])) {
 		run = grey & -grey;
@@ -314,28 +363,6 @@ static __always_inline bool scan_word(struct marker *m, u32 w, bool typed)
 			scan_run(m, first + cell, env_weight64(run), typed);
 	}
 	return any;
-}
-
-/*
- * A few cells here and there: ask for their memory all at once. Where there are more the
- * processor sees what comes next by itself.
- */
-static void fetch_cells(const struct marker *m)
-{
-	const struct scan *t = &m->scan;
-	u32 w, n = 0, off;
-	u64 grey;
-
-	for (w = 0; w < t->nwords; w++)
-		n += env_weight64(t->grey[w]);
-	if (n < 2 || n > m->own.d->ncells / FEW)
-		return;
-	for (w = 0; w < t->nwords; w++) {
-		for (grey = t->grey[w]; grey; grey &= grey - 1) {
-			off = (64 * w + env_ctz64(grey)) * t->bytes;
-			gch_fetch(t->page[off >> GCH_PAGE_SHIFT], off % GCH_PAGE_SIZE);
-		}
-	}
 }
 
 /* Two of a kind, so that neither asks for the layout in its innermost loop. */
@@ -372,8 +399,6 @@ static bool cells_left(const struct marker *m)
 static void scan_all(struct marker *m)
 {
 	scan_begin(m);
-	if (m->scan.quick && gch_heap_is_large(m->h))
-		fetch_cells(m);
 	if (m->scan.c->layout == GCHEAP_TYPED)
 		while (scan_precise(m))
 			;
