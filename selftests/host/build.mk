@@ -70,5 +70,6 @@ fuzz: $(HT)/core-fuzzer
 	@mkdir -p $(HT)/corpus
 	$(Q)$(HT)/core-fuzzer -max_len=4096 $(FUZZ) $(HT)/corpus
 
+# In large pages, as is all that a kernel has mapped.
 bench-mark: $(HT)/bench-mark
-	$(Q)$(HT)/bench-mark $(ARGS)
+	$(Q)GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(HT)/bench-mark $(ARGS)

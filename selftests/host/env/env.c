@@ -78,6 +78,8 @@ static void arena_make(void)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (env_arena == MAP_FAILED)
 		env_bug("no arena");
+	/* Large pages, as is all that a kernel has mapped. */
+	madvise(env_arena, (size_t)FRAMES_MAX * PAGE, MADV_HUGEPAGE);
 }
 
 u32 frame_alloc(void)
