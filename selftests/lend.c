@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A thread that is lent marks beside the program in its own time. */
 #include "raw.h"
+#include "proc.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -92,24 +93,17 @@ static void *spin(void *arg)
 	return arg;
 }
 
-static uint64_t cpu_ns(pthread_t thread)
-{
-	struct timespec ts;
-	clockid_t clock;
-
-	CHECK(!pthread_getcpuclockid(thread, &clock) && !clock_gettime(clock, &ts));
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 TEST(marks_in_its_own_time)
 {
+	clockid_t clock;
 	struct lent l;
 	uint64_t ran;
 
 	start();
 	lend_one(&l);
 	collect_some();
-	ran = cpu_ns(l.thread);
+	CHECK(!pthread_getcpuclockid(l.thread, &clock));
+	ran = proc_cpu_ns(clock);
 	end_one(&l);
 	diag("%d cycles: marked for %" PRIu64 " us, ran for %" PRIu64, CYCLES,
 	     (uint64_t)l.arg.ns / 1000, ran / 1000);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "lib.h"
+#include "proc.h"
 
 /* ---- exact counts */
 
@@ -415,26 +416,17 @@ static pid_t other_thread(void)
 	return other;
 }
 
-static uint64_t cpu_ns(pid_t tid)
-{
-	clockid_t clock = ~(clockid_t)tid << 3 | 6;	/* CPUCLOCK_SCHED, of a thread */
-	struct timespec ts;
-
-	CHECK(!clock_gettime(clock, &ts));
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 TEST(a_thread_that_the_library_lends)
 {
 	struct gcheap_stats s;
 	void **list = NULL;
 	uint64_t before;
+	clockid_t lent;
 	int ran = 0;
-	pid_t lent;
 
 	setenv("GCHEAP_LEND", "1", 1);
 	CHECK_EQ(gcheap_init(), 0);
-	lent = other_thread();
+	lent = ~(clockid_t)other_thread() << 3 | 6;	/* CPUCLOCK_SCHED, of a thread */
 	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_CONCURRENT, 1), 0);
 	CHECK_EQ(gcheap_hold(), 0);
 	for (int i = 0; i < 200000; i++) {
@@ -446,11 +438,11 @@ TEST(a_thread_that_the_library_lends)
 	}
 	/* It may be late, and is not waited for then; and has to begin, which takes time, too. */
 	for (int i = 0; i < 100 && ran < 5; i++) {
-		before = cpu_ns(lent);
+		before = proc_cpu_ns(lent);
 		CHECK_EQ(gcheap_collect(), 0);
 		CHECK_EQ(gcheap_stats(&s), 0);
 		CHECK(s.live_objects >= 200000);
-		ran += cpu_ns(lent) > before;
+		ran += proc_cpu_ns(lent) > before;
 	}
 	CHECK_EQ(ran, 5);
 	CHECK_EQ(gcheap_verify(), 0);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What /proc says of the program's threads. */
+/* What the kernel says of the program's threads. */
 #ifndef GCHEAP_TEST_PROC_H
 #define GCHEAP_TEST_PROC_H
 
 #include "tap.h"
+#include <stdint.h>
+#include <time.h>
 
 /* The number behind this word, "VmRSS:" say, in a thread's status. */
 static inline long proc_status(pid_t tid, const char *word)
@@ -20,6 +22,15 @@ static inline long proc_status(pid_t tid, const char *word)
 			n = atol(line + strlen(word));
 	fclose(f);
 	return n;
+}
+
+/* The time a thread has run, by its clock. */
+static inline uint64_t proc_cpu_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	CHECK(!clock_gettime(clock, &ts));
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 /* Until all other threads are gone, whether joined or not. */
