@@ -3,6 +3,7 @@
  * What a busy thread sees of collections. It reads the clock all the time; a gap
  * during which its involuntary switch count stood still was not the scheduler's
  * doing. Another thread makes garbage beside a live set of LIVE (200000) objects.
+ * It lasts until there have been COLLECTIONS (0), too, ten times as long at most.
  *
  *   stops SECONDS [none [OBJECTS]]	none: no collections, for comparison: less garbage, or
  *					OBJECTS as fast as it goes
@@ -95,11 +96,23 @@ static void histogram(const char *name, const uint64_t *h)
 	printf("\n");
 }
 
+/* Return: how long it took, in seconds. */
+static double wait_for(int seconds, uint64_t cycles)
+{
+	uint64_t t0 = bench_now(), ns = seconds * 1000000000ull, t;
+
+	do {
+		usleep(100000);		/* libgc's signals interrupt it */
+		t = bench_now() - t0;
+	} while (t < ns || (t < 10 * ns && bench_cycles() < cycles));
+	return t / 1e9;
+}
+
 int main(int argc, char **argv)
 {
 	int seconds = argc > 1 ? atoi(argv[1]) : 10, none = argc > 2;
-	pthread_t t[2];
 	uint64_t cycles;
+	pthread_t t[2];
 
 	bench_init();
 	for (long i = bench_number("LIVE", 200000); i; i--) {
@@ -110,14 +123,18 @@ int main(int argc, char **argv)
 	}
 	bench_collect();
 	cycles = bench_cycles();
+#ifndef BENCH_LIBGC
+	struct gcheap_stats was = bench_stats();
+
+#endif
 	if (none)
 		bench_no_collections();
 	pthread_create(&t[0], NULL, spin, NULL);
 	most = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
 	/* Without collections: less garbage, or there is no memory for it. */
 	pthread_create(&t[1], NULL, churn, none && !most ? t : NULL);
-	while (seconds)		/* libgc's signals interrupt it */
-		seconds = sleep(seconds);
+	printf("seconds %.1f\n", wait_for(seconds, none ? 0 :
+					  cycles + bench_number("COLLECTIONS", 0)));
 	stop = 1;
 	pthread_join(t[0], NULL);
 	pthread_join(t[1], NULL);
@@ -132,7 +149,8 @@ int main(int argc, char **argv)
 
 	printf("stop_max %" PRIu64 "\npause_max %" PRIu64 "\npause_sum %" PRIu64
 	       "\nfaults %" PRIu64 "\nassist_sum %" PRIu64 "\n", s.stop_ns_max, s.pause_ns_max,
-	       s.pause_ns_total, s.write_faults, s.assist_ns);
+	       s.pause_ns_total - was.pause_ns_total, s.write_faults - was.write_faults,
+	       s.assist_ns - was.assist_ns);
 	histogram("stop_hist", s.stop_hist);
 	histogram("pause_hist", s.pause_hist);
 #endif
