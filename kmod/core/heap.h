@@ -31,7 +31,7 @@
  * @recip: as in its descriptor
  * @commit: cells below are accounted in the live bits (R14). No thread owns the span:
  *	GCH_COMMITTED, all are; GCH_FULL, all are live, and to mark one there is no need to
- *	look at its bit
+ *	look at its bit; nor in a span that a thread was just given, whose commit point is 0, too
  * @owner: owned spans: number of the thread; large ones: of the one that made it
  * All but @frame, @elems and @bytes hold in a span's first slot only. It is a cache
  * line: with the live bits' one all that it takes to mark.
@@ -247,6 +247,7 @@ struct gch_weak {
  * struct gch_ahead - where to mark, while what is known of the spans there is fetched
  * @at: the oldest; @n: how many
  * @free: greater than 0 if lately some were in spans that are not full: live bits are wanted
+ * @put: those that wait
  * @off: 1 + offset, 0: none
  * @slot: that it is in, whose address stays as long as marking lasts (gch_chunk_trim())
  */

@@ -139,12 +139,13 @@ static noinline void mark_at(struct marker *m, u64 off)
 
 /*
  * mark_at() for one of those that come in no order, so that there is no use in keeping
- * what is known of its span; if another of it follows there is.
+ * what is known of its span; if another of it follows there is. It may be the span being
+ * scanned by now: there it is found by cells_left(), as if another worker had marked it.
  * @s: its slot
  */
 static __always_inline void mark_scattered(struct marker *m, u64 off, struct gch_slot *s)
 {
-	u32 id = off >> GCHEAP_SLOT_SHIFT, in = off % GCHEAP_SLOT_SIZE, cell;
+	u32 id = off >> GCHEAP_SLOT_SHIFT, in = off % GCHEAP_SLOT_SIZE, cell, commit = s->commit;
 	bool again = id == m->last_far;
 	const u64 *live = NULL;
 
@@ -154,20 +155,20 @@ static __always_inline void mark_scattered(struct marker *m, u64 off, struct gch
 		return;
 	}
 	cell = gch_cell_of(in, s->recip);
-	if (s->commit != GCH_FULL) {
+	if (commit != GCH_FULL) {
 		m->w->ahead.free = GCH_AHEAD / 2;
 		live = gch_live(m->h, id) + cell / 64;
 	} else if (m->w->ahead.free) {
 		m->w->ahead.free--;
 	}
-	if (mark_bit(m, &s->mark[cell / 64], live, cell, s->commit) &&
+	if (mark_bit(m, &s->mark[cell / 64], live, cell, commit) &&
 	    !READ_ONCE(s->qnext))
 		gch_mark_first(m, s, id);
 }
 
 /*
- * mark_offset() into another span than those at hand. Two lines have to be read for it,
- * which in a large heap without order are in no cache: it is put off until so many others
+ * mark_offset() into another span than those at hand. One or two lines have to be read for
+ * it, which in a large heap without order are in no cache: it is put off until so many others
  * have come (after Cher, Hosking, Vitek, "Software prefetching for mark-sweep garbage
  * collection", ASPLOS 2004).
  */
@@ -191,7 +192,8 @@ static __always_inline void mark_far(struct marker *m, u64 off)
 	put->slot = gch_chunk_slot(c, i);
 	env_prefetch(put->slot);
 	if (a->free)
-		env_prefetch(gch_chunk_live(c, i));
+		gch_fetch(c->live[i / GCH_LIVE_SLOTS],
+			  i % GCH_LIVE_SLOTS * GCH_LIVE_WORDS * sizeof(u64));
 	a->at = (a->at + 1) % GCH_AHEAD;
 	if (likely(old.off))
 		mark_scattered(m, old.off - 1, old.slot);

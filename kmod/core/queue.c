@@ -9,7 +9,7 @@
  * that is being scanned is GCH_QBUSY: what is marked in it is its scanner's to find.
  * R4: who sets a mark bit and sees GCH_QBUSY leaves it at that; so the scanner, whose own
  * marks in the span show by then, says that it is done and then looks once more. (Barrier
- * pair: env_mb() in gch_queue_done(), the atomic operation in mark_cell().)
+ * pair: env_mb() in gch_queue_done(), the atomic operation in mark_bit().)
  */
 #include "marker.h"
 

@@ -260,7 +260,7 @@ static __always_inline void scan_fixed(struct marker *m, const u64 *words,
 
 		for (bits = map; bits; bits &= bits - 1) {
 			off = (READ_ONCE(words[env_ctz64(bits)]) & ~tags) - base;
-			if (unlikely(off < last))
+			if (off < last)
 				mark_offset(m, off);
 		}
 	}
@@ -299,8 +299,8 @@ static noinline void scan_run(struct marker *m, u32 first, u32 n, bool typed)
 
 /*
  * Ask for the memory of a few cells here and there, a word of bits at a time: there is no room
- * for more of them on their way at once. Where there are many the processor sees what comes
- * next by itself.
+ * for more of them on their way at once. Where there are many, which are small then, the
+ * processor sees what comes next by itself.
  * @page: of the slot; @grey: the cells, from @first on
  */
 static __always_inline void fetch_cells(char *const *page, u64 grey, u32 first, u32 bytes)

@@ -167,6 +167,8 @@ void gct_verify_lists(void)
 	BREAK(&z, h->nthreads, 2, 6);
 	/* An owned span that says that it is not. */
 	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 4);
+	gch_slot(h, z.owned)->commit = 1;
+	BREAK(&z, gch_desc(h, z.owned)->state, GCHEAP_SPAN_PARTIAL, 7);
 	zoo_close(&z);
 }
 
