@@ -6,6 +6,9 @@
  * Hosking, Vitek, "Software prefetching for mark-sweep garbage collection", ASPLOS 2004).
  * It knows the cells' size and where the heap is without a look-up.
  *
+ * Memory is in large pages, as is all that a kernel has mapped; malloc's with
+ * GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment.
+ *
  *   build/host/bench-mark [MIB [CYCLES [SHAPE]]]
  *
  * MIB is the heap, four times the last-level cache if it is not given.
