@@ -83,16 +83,17 @@ static void *churn(void *arg)
 		objects++;
 	}
 	churned = bench_now() - t0;
-	while (!stop && most)	/* as busy as before */
+	while (!stop && most)	/* as busy, if with nothing new */
 		mine->next = mine;
 	return mine;
 }
 
-static void histogram(const char *name, const uint64_t *h)
+/* @was: at the beginning, or NULL */
+static void histogram(const char *name, const uint64_t *h, const uint64_t *was)
 {
 	printf("%s", name);
 	for (int i = 0; i < BUCKETS; i++)
-		printf(" %" PRIu64, h[i]);
+		printf(" %" PRIu64, h[i] - (was ? was[i] : 0));
 	printf("\n");
 }
 
@@ -143,7 +144,7 @@ int main(int argc, char **argv)
 	       bench_cycles() - cycles, bench_peak());
 	printf("longest %" PRIu64 "\nswitched %" PRIu64 "\ngaps %" PRIu64 "\ntotal %" PRIu64 "\n",
 	       longest, longest_switched, ngaps, total);
-	histogram("gap_hist", gaps);
+	histogram("gap_hist", gaps, NULL);
 #ifndef BENCH_LIBGC
 	struct gcheap_stats s = bench_stats();
 
@@ -151,8 +152,8 @@ int main(int argc, char **argv)
 	       "\nfaults %" PRIu64 "\nassist_sum %" PRIu64 "\n", s.stop_ns_max, s.pause_ns_max,
 	       s.pause_ns_total - was.pause_ns_total, s.write_faults - was.write_faults,
 	       s.assist_ns - was.assist_ns);
-	histogram("stop_hist", s.stop_hist);
-	histogram("pause_hist", s.pause_hist);
+	histogram("stop_hist", s.stop_hist, was.stop_hist);
+	histogram("pause_hist", s.pause_hist, was.pause_hist);
 #endif
 	return 0;
 }
