@@ -160,7 +160,8 @@ TEST(sleepers_sleep_on)
 	}
 	for (int n = 0; n < 50; n++)
 		raw_collect(&h);
-	CHECK(raw_status(&h).threads_stopped >= NSLEEPERS + 1);
+	/* The main thread as well, but the one that sleeps for a time may be over by now. */
+	CHECK(raw_status(&h).threads_stopped >= NSLEEPERS);
 	for (int i = 0; i < NSLEEPERS; i++) {
 		struct sleeper *s = &sleepers[i];
 

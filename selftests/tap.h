@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TAP_SECONDS	200	/* a test that takes longer hangs */
+#define TAP_SECONDS	300	/* a test that takes longer hangs */
 #define TAP_SKIP	4
 
 struct tap_test {
