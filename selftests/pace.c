@@ -93,6 +93,7 @@ static uint64_t churn_for(uint64_t cycles, uint64_t *cells)
 		churn(&seed);
 		*cells += 16;
 		s = raw_status(&h);
+		CHECK(!limit || s.heap_bytes <= limit);
 		if (s.relief_bytes > relief)
 			relief = s.relief_bytes;
 	} while (s.cycles < end);
