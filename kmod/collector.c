@@ -31,10 +31,9 @@
 #define MARK_BATCH	256	/* spans and pages likewise */
 #define ROOT_BATCH	16	/* pieces of roots likewise */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
-#define RELEASE_BATCH	64	/* slots given back so */
 
-/* Drop the lock so that others get it during long work. */
-static void breathe(struct gch *g)
+/** gch_breathe() - drop core.lock so that others get it during long work */
+void gch_breathe(struct gch *g)
 {
 	gch_unlock(g);
 	gch_stress_point();
@@ -52,7 +51,7 @@ static void clear_marks(struct gch *g, bool young)
 			gch_drain(g, i);
 	gch_cycle_clear(&g->core);
 	while (!young && gch_mark_clear(&g->core, &at, CLEAR_BATCH))
-		breathe(g);
+		gch_breathe(g);
 	gch_unlock(g);
 }
 
@@ -259,7 +258,7 @@ static int sweep_all(struct gch *g)
 {
 	env_lock(&g->core.lock);
 	while (!READ_ONCE(g->dead) && gch_sweep_some(&g->core, SWEEP_BATCH))
-		breathe(g);
+		gch_breathe(g);
 	if (READ_ONCE(g->dead)) {
 		gch_unlock(g);
 		return -ENXIO;
@@ -271,32 +270,7 @@ static int sweep_all(struct gch *g)
 	return 0;
 }
 
-/*
- * Give back the pages of free slots beyond what the next cycle's allocation
- * will use again; the lowest addresses are used first, so the highest go.
- */
-static void release_pages(struct gch *g)
-{
-	u64 keep, kept = 0, before = g->pages_released;
-	u32 at = 0, id, n;
-
-	env_lock(&g->core.lock);
-	keep = gch_plan_retain(g->core.n.heap_bytes, g->trigger);
-	while (!READ_ONCE(g->dead) &&
-	       gch_run_resident(&g->core, at, RELEASE_BATCH, &id, &n)) {
-		at = id + n;
-		if (kept < keep)
-			kept += (u64)n << GCHEAP_SLOT_SHIFT;
-		else
-			gch_pages_release(g, id, n);
-		breathe(g);
-	}
-	gch_chunk_trim(&g->core);
-	gch_unlock(g);
-	trace_gcheap_release(g, g->pages_released - before);
-}
-
-static int cycle(struct gch *g, bool full)
+static int cycle(struct gch *g, u32 want)
 {
 	int err = -EAGAIN, i, tries = 0;
 
@@ -310,7 +284,7 @@ static int cycle(struct gch *g, bool full)
 			return -ENXIO;
 		if (i)
 			schedule_timeout_uninterruptible(1 + tries);
-		err = attempt(g, !i, full);
+		err = attempt(g, !i, want & GCH_WANT_FULL);
 		tries += !gch_roots_many_missing(&g->roots);
 	}
 	if (err) {
@@ -326,7 +300,7 @@ static int cycle(struct gch *g, bool full)
 	err = sweep_all(g);
 	if (err)
 		return err;
-	release_pages(g);
+	gch_compact(g, want & GCH_WANT_COMPACT);
 	env_lock(&g->core.lock);
 	gch_cycle_verify(g);
 	g->cycles++;
@@ -340,7 +314,7 @@ static int cycle(struct gch *g, bool full)
 }
 
 /* Begin the next attempt asked for, or false: there is none, or the heap goes. */
-static bool next_request(struct gch *g, bool *full)
+static bool next_request(struct gch *g, u32 *want)
 {
 	struct gch_requests *q = &g->req;
 	bool asked;
@@ -348,8 +322,8 @@ static bool next_request(struct gch *g, bool *full)
 	spin_lock(&q->wait.lock);
 	asked = q->asked != q->begun;
 	q->begun = q->asked;
-	*full = q->full;
-	q->full = false;
+	*want = q->want;
+	q->want = 0;
 	spin_unlock(&q->wait.lock);
 	return asked && !READ_ONCE(g->dead);
 }
@@ -357,13 +331,13 @@ static bool next_request(struct gch *g, bool *full)
 static void collect(struct work_struct *work)
 {
 	struct gch *g = container_of(work, struct gch, collector);
-	bool full;
+	u32 want;
 	int err;
 
 	set_worker_desc("gcheap/%d", g->tgid);
 	gch_clock_start(g);
-	while (next_request(g, &full)) {
-		err = cycle(g, full);
+	while (next_request(g, &want)) {
+		err = cycle(g, want);
 		spin_lock(&g->req.wait.lock);
 		g->req.result = err;
 		if (!err)
@@ -399,10 +373,9 @@ void gch_collector_init(struct gch *g)
 /*
  * Ask for an attempt that begins after this call. One that is being worked on may
  * have read roots already, so it does not count. Return: its number; 0: not
- * asked for, since @explicit is not set and collections are held. @full: as much is to
- * be found dead as there is.
+ * asked for, since @explicit is not set and collections are held. @want: GCH_WANT_*.
  */
-static u64 request(struct gch *g, bool explicit, bool full)
+static u64 request(struct gch *g, bool explicit, u32 want)
 {
 	struct gch_requests *q = &g->req;
 	u64 n = 0;
@@ -410,7 +383,7 @@ static u64 request(struct gch *g, bool explicit, bool full)
 	spin_lock(&q->wait.lock);
 	if (explicit || !q->hold) {
 		q->asked = q->begun + 1;
-		q->full |= full;
+		q->want |= want;
 		n = q->asked;
 	}
 	spin_unlock(&q->wait.lock);
@@ -460,20 +433,20 @@ int gch_await_begun(struct gch *g)
 	spin_lock(&q->wait.lock);
 	n = q->asked > q->tried ? q->asked : 0;
 	spin_unlock(&q->wait.lock);
-	return await(g, n ?: request(g, false, false), true);
+	return await(g, n ?: request(g, false, 0), true);
 }
 
 /**
  * gch_collect() - explicit collection
  * @wait: until it is done, sweep included
- * @full: not a young one
+ * @want: GCH_WANT_*
  * @cycle: out: number of the attempt, counted with those that failed
  *
  * Return: 0, -EAGAIN: attempts ended, -EINTR: a fatal signal, -ENXIO: dead.
  */
-int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle)
+int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
 {
-	u64 n = request(g, true, full);
+	u64 n = request(g, true, want);
 	int err = wait ? await(g, n, false) : 0;
 
 	if (err)
@@ -485,7 +458,7 @@ int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle)
 /** gch_collect_for_room() - collect and wait: 0, -EINTR, or -ENOMEM: held */
 int gch_collect_for_room(struct gch *g)
 {
-	u64 n = request(g, false, true);
+	u64 n = request(g, false, GCH_WANT_FULL);
 
 	if (!n)
 		return -ENOMEM;
@@ -502,7 +475,7 @@ void gch_collect_if_due(struct gch *g)
 		return;
 	if (READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
 	    g->core.phase == GCHEAP_PHASE_IDLE)
-		request(g, false, false);
+		request(g, false, 0);
 }
 
 /**

@@ -60,13 +60,18 @@ struct gch_events {
 	struct gcheap_event ring[GCH_NEVENTS];
 };
 
+enum {				/* gch_requests.want */
+	GCH_WANT_FULL		= 1,	/* not a young cycle: all that is dead is to be found */
+	GCH_WANT_COMPACT	= 2,	/* all that it leaves without use is to go */
+};
+
 /**
  * struct gch_requests - what is asked of the collector
  * @wait: collector and those who wait for it
  * @asked: number of the last attempt asked for; attempts count from 1
  * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
  * @result: of the last one finished; @good: the last that was completed
- * @full: one asked for, or being made, must not be a young one
+ * @want: of the one asked for
  * @hold: reasons not to collect by oneself
  * All under wait.lock.
  */
@@ -75,7 +80,7 @@ struct gch_requests {
 	u64 asked;
 	u64 begun, tried, good;
 	int result;
-	bool full;
+	u32 want;
 	u32 hold;
 };
 
@@ -200,6 +205,7 @@ struct gch_clock {
  * @pause_budget: ns that a pause may take to complete the marking, at first
  * @concurrent: mark while the program runs; @check: and check that: @checks of cycles have
  *	found @check_lost objects that would have been lost
+ * @release: vacant pages are given back; @pages_vacated: so many of @pages_released were
  * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
  *	them, so that the next may be; @cycles_young: how many were
  * @workers: that mark together, 0: as there are processors
@@ -220,7 +226,7 @@ struct gch {
 	struct xarray tcb;
 	struct gcheap_status *status;
 	u64 cycles, cycles_failed;
-	u64 pages_released, oom_returns;
+	u64 pages_released, pages_vacated, oom_returns;
 	struct page *slack[GCH_SLACK];
 	u32 nslack;
 	u64 pause_last, pause_total, pause_max, stop_max;
@@ -229,6 +235,7 @@ struct gch {
 	u64 pause_budget;
 	bool concurrent;
 	bool check;
+	bool release;
 	u8 young;
 	bool sticky;
 	u64 cycles_young;
@@ -316,11 +323,16 @@ int gch_roots_show_taken(struct gch *g);
 void gch_cycle_verify(struct gch *g);
 void gch_collector_init(struct gch *g);
 void gch_collector_wake(struct gch *g);
-int gch_collect(struct gch *g, bool wait, bool full, u64 *cycle);
+int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle);
+void gch_breathe(struct gch *g);
 int gch_await_begun(struct gch *g);
 int gch_collect_for_room(struct gch *g);
 void gch_collect_if_due(struct gch *g);
 int gch_hold(struct gch *g, int delta, u32 *count);
+
+/* compact.c */
+void gch_compact_init(struct gch *g);
+void gch_compact(struct gch *g, bool now);
 
 /* event.c */
 void gch_events_init(struct gch_events *e);
@@ -348,7 +360,7 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
 void gch_slack_drop(struct gch *g);
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
 int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
-void gch_pages_release(struct gch *g, u32 id, u32 n);
+void gch_pages_release(struct gch *g, u64 page, u64 n);
 void gch_pages_drop(struct gch *g);
 void gch_pages_destroy(struct gch *g);
 void *gch_tcb_page(struct gch *g, u64 page, bool make);

@@ -612,10 +612,13 @@ static int do_tls(struct gch *g, union gch_arg *arg)
 
 static int do_collect(struct gch *g, union gch_arg *arg)
 {
-	u32 flags = arg->collect.flags;
+	u32 flags = arg->collect.flags, want = 0;
 
-	return gch_collect(g, flags & GCHEAP_COLLECT_WAIT, !(flags & GCHEAP_COLLECT_YOUNG),
-			   &arg->collect.cycle);
+	if (flags & GCHEAP_COLLECT_COMPACT)
+		want = GCH_WANT_COMPACT | GCH_WANT_FULL;
+	else if (!(flags & GCHEAP_COLLECT_YOUNG))
+		want = GCH_WANT_FULL;
+	return gch_collect(g, flags & GCHEAP_COLLECT_WAIT, want, &arg->collect.cycle);
 }
 
 static int do_hold(struct gch *g, union gch_arg *arg)
@@ -680,6 +683,11 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->workers = value;
 		break;
+	case GCHEAP_PARAM_RELEASE:
+		if (value > 1)
+			return -EINVAL;
+		g->release = value;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
@@ -733,6 +741,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_WORKERS:
 		a->value = g->workers;
+		break;
+	case GCHEAP_PARAM_RELEASE:
+		a->value = g->release;
 		break;
 	case GCHEAP_PARAM_YOUNG:
 		a->value = g->young;
@@ -923,7 +934,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_ROOT_DEL, gcheap_root, 0, true, do_root_del),
 	CALL(GCHEAP_IOC_TLS, gcheap_tls, GCHEAP_TLS_COUNTED, true, do_tls),
 	CALL(GCHEAP_IOC_COLLECT, gcheap_collect,
-	     GCHEAP_COLLECT_WAIT | GCHEAP_COLLECT_YOUNG, false,
+	     GCHEAP_COLLECT_WAIT | GCHEAP_COLLECT_YOUNG | GCHEAP_COLLECT_COMPACT, false,
 	     do_collect),
 	CALL(GCHEAP_IOC_HOLD, gcheap_hold, 0, true, do_hold),
 	CALL(GCHEAP_IOC_PARAM, gcheap_param, GCHEAP_PARAM_SET, true, do_param),

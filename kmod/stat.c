@@ -33,6 +33,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->spans_handed = n->spans_handed;
 	s->span_calls = n->span_calls;
 	s->pages_released = g->pages_released;
+	s->pages_vacated = g->pages_vacated;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

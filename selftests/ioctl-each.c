@@ -280,6 +280,7 @@ TEST(params)
 		{ GCHEAP_PARAM_YOUNG, ~0ull, 2 },
 		{ GCHEAP_PARAM_SOFT_LIMIT, 0, 32 << 20 },
 		{ GCHEAP_PARAM_WORKERS, 0, 3 },
+		{ GCHEAP_PARAM_RELEASE, ~0ull, 0 },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;
@@ -306,6 +307,7 @@ TEST(params_out_of_range)
 	static const struct { unsigned int param; uint64_t start, bad; } p[] = {
 		{ GCHEAP_PARAM_GROWTH, 100, 0 },
 		{ GCHEAP_PARAM_WORKERS, 0, GCHEAP_WORKERS_MAX + 1 },
+		{ GCHEAP_PARAM_RELEASE, 1, 2 },
 		{ GCHEAP_PARAM_GROWTH, 100, 10001 },
 		{ GCHEAP_PARAM_GROWTH, 100, (1ull << 32) + 50 },
 		{ GCHEAP_PARAM_GROWTH, 100, ~0ull },

@@ -237,6 +237,13 @@ static void free_early(struct worker *w)
 	raw_free(&h, o);
 }
 
+static void collect_as(unsigned int flags)
+{
+	struct gcheap_collect c = { .size = sizeof(c), .flags = flags };
+
+	ioctl(h.fd, GCHEAP_IOC_COLLECT, &c);
+}
+
 static void one(struct worker *w)
 {
 	uint64_t r = rnd(&w->seed) % 1000;
@@ -254,9 +261,7 @@ static void one(struct worker *w)
 	else if (r < 993)
 		raw_collect(&h);
 	else if (r < 996)
-		ioctl(h.fd, GCHEAP_IOC_COLLECT,
-		      &(struct gcheap_collect){ .size = sizeof(struct gcheap_collect),
-						.flags = GCHEAP_COLLECT_YOUNG });
+		collect_as(r == 995 ? GCHEAP_COLLECT_COMPACT : GCHEAP_COLLECT_YOUNG);
 	else if (r < 997)
 		raw_flush(&h);
 	else

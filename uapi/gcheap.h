@@ -146,6 +146,7 @@ enum {				/* gcheap_span.state */
 #define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero */
 #define GCHEAP_SPANF_COLOUR	(1u << 1) /* kernel: alternates with each sweep */
 #define GCHEAP_SPANF_NOSCAN	(1u << 2)
+#define GCHEAP_SPANF_IDLE	(1u << 3) /* kernel: was not handed out lately */
 #define GCHEAP_SPANF_PAST_END	(1u << 4) /* its cache's GCHEAP_CACHE_PAST_END */
 
 /**
@@ -244,6 +245,7 @@ struct gcheap_status {
 	__u64 relief_bytes;		/* the soft limit gives way to, for its sake */
 	__u64 helped_bytes;		/* marked by helpers beside the collector */
 	__u64 root_words_same;		/* of root_words: as they were in the first pause */
+	__u64 pages_vacated;		/* of pages_released: without objects, in spans in use */
 };
 
 enum {
@@ -289,11 +291,12 @@ enum {
 #define GCHEAP_FEAT_OFFHEAP	(1ULL << 6)	/* GCHEAP_IOC_OFFHEAP, soft limit */
 #define GCHEAP_FEAT_EPHEMERON	(1ULL << 7)	/* GCHEAP_CACHE_EPHEMERON */
 #define GCHEAP_FEAT_LEND	(1ULL << 8)	/* GCHEAP_IOC_LEND */
+#define GCHEAP_FEAT_COMPACT	(1ULL << 9)	/* GCHEAP_COLLECT_COMPACT, _PARAM_RELEASE */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
-				 GCHEAP_FEAT_LEND)
+				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
 
@@ -506,6 +509,8 @@ struct gcheap_tls {
 
 #define GCHEAP_COLLECT_WAIT	(1u << 0) /* return when done (sweep included) */
 #define GCHEAP_COLLECT_YOUNG	(1u << 1) /* a young one will do: see GCHEAP_PARAM_YOUNG */
+#define GCHEAP_COLLECT_COMPACT	(1u << 2) /* and then give back every page without objects,
+					   * not only those not needed soon; not young */
 /** struct gcheap_collect - GCHEAP_IOC_COLLECT: a cycle that begins after the call;
  * calls made before it has begun share it. @cycle: out: its number, failed ones
  * counted: it is over when the status page's @cycles + @cycles_failed reach it.
@@ -550,6 +555,8 @@ enum {				/* gcheap_param.param */
 					 * not for more than half of the time */
 	GCHEAP_PARAM_WORKERS	= 10,	/* that mark together, 1 to GCHEAP_WORKERS_MAX; 0: a
 					 * quarter of the processors, all while stopped */
+	GCHEAP_PARAM_RELEASE	= 11,	/* 1: pages without objects are given back in spans
+					 * in use as well: as the module is told, 1 */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

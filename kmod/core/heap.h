@@ -444,6 +444,9 @@ bool gch_sweep_some(struct gch_heap *h, u32 spans);
 void gch_sweep_span(struct gch_heap *h, u32 id);
 void gch_sweep_end(struct gch_heap *h);
 
+/* vacant.c */
+bool gch_vacant_next(struct gch_heap *h, u32 *at, u32 max, bool now, u32 *id, u32 *pages);
+
 /* cycle.c */
 void gch_cycle_clear(struct gch_heap *h);
 void gch_cycle_trace(struct gch_heap *h, bool young);

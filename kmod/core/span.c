@@ -192,6 +192,7 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
 	d = gch_desc(h, *id);
 	s = gch_slot(h, *id);
 	d->state = GCHEAP_SPAN_OWNED;
+	d->flags &= ~GCHEAP_SPANF_IDLE;
 	s->owner = thread;
 	s->commit = 0;
 	bytes = (u64)(d->ncells - d->nlive) * c->cell_size;

@@ -16,6 +16,7 @@
  *      and only allocated cells are marked
  *  V10 bytes in spans, spans of a cache, metadata, frames: recounted
  *  V11 finalizers: chains, lists and counts; they are for allocated cells
+ *  V12 only spans with free cells, that nobody owns, are idle
  */
 #include "heap.h"
 
@@ -151,6 +152,8 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 	bool full = gch_slot(v->h, id)->commit == GCH_FULL;
 	bool ok = d->nlive == live && (live || gch_span_may_be_empty(v->h, d));
 
+	if (d->flags & GCHEAP_SPANF_IDLE && d->state != GCHEAP_SPAN_PARTIAL)
+		return wrong(v, 12, id, d->state);
 	switch (d->state) {
 	case GCHEAP_SPAN_OWNED:
 		v->nowned++;

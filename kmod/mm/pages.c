@@ -378,15 +378,15 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 }
 
 /**
- * gch_pages_release() - give the frames of free slots back to the system
+ * gch_pages_release() - give the frames of pages without live cells back to the system
+ * @page: the first of @n in a row
  *
  * core.lock held, not in a frozen phase. Someone who has pinned a page keeps
  * it, and nothing else.
  */
-void gch_pages_release(struct gch *g, u32 id, u32 n)
+void gch_pages_release(struct gch *g, u64 page, u64 n)
 {
-	u64 page = (u64)id * GCH_SLOT_PAGES;
-	u64 end = page + (u64)n * GCH_SLOT_PAGES;
+	u64 end = page + n;
 
 	env_assert_held(&g->core.lock);
 	unmap_mapping_range(g->inode->i_mapping, page << PAGE_SHIFT,
@@ -432,7 +432,7 @@ void gch_pages_drop(struct gch *g)
 	env_lock(&g->core.lock);
 	gch_slack_drop(g);
 	while (gch_run_frames(&g->core, at, DROP_BATCH, &id, &n)) {
-		gch_pages_release(g, id, n);
+		gch_pages_release(g, (u64)id * GCH_SLOT_PAGES, (u64)n * GCH_SLOT_PAGES);
 		at = id + n;
 		env_unlock(&g->core.lock);
 		cond_resched();

@@ -24,5 +24,6 @@ ulong gch_rules_off;
 #include "../core/span.c"
 #include "../core/sweep.c"
 #include "../core/thread.c"
+#include "../core/vacant.c"
 #include "../core/verify.c"
 #include "../core/weak.c"

@@ -95,6 +95,12 @@
 	X(chunk_trim) \
 	X(chunk_overhead)
 
+#define GCT_VACANT_CASES(X)	\
+	X(vacant_pages) \
+	X(vacant_twice) \
+	X(vacant_not) \
+	X(vacant_straddled)
+
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
 	X(cycle_check) \
@@ -129,6 +135,7 @@
 	GCT_MARK_CASES(X) \
 	GCT_WEAK_CASES(X) \
 	GCT_SWEEP_CASES(X) \
+	GCT_VACANT_CASES(X) \
 	GCT_CYCLE_CASES(X) \
 	GCT_VERIFY_CASES(X) \
 	GCT_FAIL_CASES(X) \

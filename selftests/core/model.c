@@ -920,6 +920,8 @@ static void cycle(struct model *m)
 	sim_verify(m->s);
 	if (!pick(m, 3))
 		sim_release(m->s, pick(m, 4));
+	if (pick(m, 2))
+		m->st->vacated += sim_vacate(m->s, pick(m, 2));
 	m->st->cycles++;
 }
 

@@ -69,18 +69,23 @@ int sim_try_open(struct sim *s, u64 size)
 	return 0;
 }
 
+static void drop_frame(struct sim *s, u64 page)
+{
+	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES];
+
+	if (!*frame)
+		return;
+	gct_frame_free(*frame);
+	*frame = 0;
+	s->h.n.resident_pages--;
+}
+
 static void drop_frames(struct sim *s, u32 id)
 {
-	struct gch_slot *slot = gch_slot(&s->h, id);
 	u32 p;
 
-	for (p = 0; p < GCH_SLOT_PAGES; p++) {
-		if (!slot->frame[p])
-			continue;
-		gct_frame_free(slot->frame[p]);
-		slot->frame[p] = 0;
-		s->h.n.resident_pages--;
-	}
+	for (p = 0; p < GCH_SLOT_PAGES; p++)
+		drop_frame(s, (u64)id * GCH_SLOT_PAGES + p);
 }
 
 void sim_try_close(struct sim *s)
@@ -667,4 +672,19 @@ void sim_release(struct sim *s, u32 keep)
 			drop_frames(s, id);
 	}
 	gch_chunk_trim(&s->h);
+}
+
+/* Give back the frames of pages that hold nothing, in spans in use: how many. */
+u64 sim_vacate(struct sim *s, bool now)
+{
+	u64 before = s->h.n.resident_pages;
+	u32 at = 0, id, pages;
+	bool more;
+
+	do {
+		more = gch_vacant_next(&s->h, &at, 100, now, &id, &pages);
+		for (; pages; pages &= pages - 1)
+			drop_frame(s, (u64)id * GCH_SLOT_PAGES + env_ctz64(pages));
+	} while (more);
+	return before - s->h.n.resident_pages;
 }

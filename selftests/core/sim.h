@@ -102,6 +102,7 @@ void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);
 void sim_cycle(struct sim *s);
 void sim_release(struct sim *s, u32 keep);
+u64 sim_vacate(struct sim *s, bool now);
 
 /* xorshift64*: the same sequence in every home. */
 struct gct_random {

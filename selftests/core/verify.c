@@ -238,5 +238,11 @@ void gct_verify_totals(void)
 	BREAK(&z, *link, 0, 11);
 	BREAK(&z, gch_live(h, z.wide)[0], 0, 11);
 	BREAK(&z, f->cap, 63, 11);
+	/* V12 */
+	for (i = 0; i < 2; i++) {
+		u8 *flags = &gch_desc(h, i ? z.owned : z.large)->flags;
+
+		BREAK(&z, *flags, *flags | GCHEAP_SPANF_IDLE, 12);
+	}
 	zoo_close(&z);
 }
