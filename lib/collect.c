@@ -25,18 +25,28 @@ static int gch_collect(struct gcheap *h, uint32_t flags)
 	return err;
 }
 
-GCH_API int gcheap_heap_collect(struct gcheap *h)
+static int gch_collect_wait(struct gcheap *h, uint32_t flags)
 {
 	int err = gch_heap_get(&h);
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&gch.dl_lock);
-	err = gch_collect(h, GCHEAP_COLLECT_WAIT);
+	err = gch_collect(h, GCHEAP_COLLECT_WAIT | flags);
 	pthread_mutex_unlock(&gch.dl_lock);
 	if (!err)
 		gch_kernel_visited(h);
 	return err;
+}
+
+GCH_API int gcheap_heap_collect(struct gcheap *h)
+{
+	return gch_collect_wait(h, 0);
+}
+
+GCH_API int gcheap_heap_compact(struct gcheap *h)
+{
+	return gch_collect_wait(h, GCHEAP_COLLECT_COMPACT);
 }
 
 GCH_API int gcheap_heap_collect_start(struct gcheap *h)
@@ -55,6 +65,11 @@ GCH_API int gcheap_heap_collect_start(struct gcheap *h)
 GCH_API int gcheap_collect(void)
 {
 	return gcheap_heap_collect(NULL);
+}
+
+GCH_API int gcheap_compact(void)
+{
+	return gcheap_heap_compact(NULL);
 }
 
 GCH_API int gcheap_collect_start(void)

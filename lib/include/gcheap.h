@@ -158,6 +158,8 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_SOFT_LIMIT,	/* bytes to stay below if that costs not too much, 0: none */
 	GCHEAP_TUNE_WORKERS,	/* kernel workers that mark together, 1 to 8; 0: as there
 				 * are processors */
+	GCHEAP_TUNE_RELEASE,	/* 1: pages without objects go back to the system, among
+				 * objects as well */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -334,11 +336,15 @@ int gcheap_heap_thread_flush(struct gcheap *heap);
 /**
  * gcheap_collect - collect, and return when it is done, sweeping included
  * -EAGAIN: given up after several attempts (a root could not be read).
+ * gcheap_compact - the same, and give back every page that it leaves without objects;
+ *	others do so with what will not soon be used
  * gcheap_collect_start - ask for a collection and go on
  */
 int gcheap_collect(void);
+int gcheap_compact(void);
 int gcheap_collect_start(void);
 int gcheap_heap_collect(struct gcheap *heap);
+int gcheap_heap_compact(struct gcheap *heap);
 int gcheap_heap_collect_start(struct gcheap *heap);
 
 /**
@@ -432,7 +438,8 @@ struct gcheap_stats {
 	uint64_t collector_ns;		/* total, processor time */
 	uint64_t helped_bytes;		/* total, marked by others beside the collector */
 	uint64_t root_words_same;	/* last: of root_words, not marked from twice */
-	uint64_t reserved[8];
+	uint64_t pages_vacated;		/* total, of pages_released: among objects */
+	uint64_t reserved[7];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
