@@ -10,6 +10,7 @@
  *   FINISH    weak fields (R19)
  *   FINALIZE  threads run; dead objects that have finalizers are looked for
  *   SWEEP     spans are swept, empty ones given back
+ *   IDLE      pages that hold nothing are given back: see compact.c
  *
  * An attempt that finds a root page not resident, or threads that do not stop
  * in time, ends; what it missed is brought in with the program running, and it
@@ -300,7 +301,8 @@ static int cycle(struct gch *g, u32 want)
 	err = sweep_all(g);
 	if (err)
 		return err;
-	gch_compact(g, want & GCH_WANT_COMPACT);
+	if (want & GCH_WANT_COMPACT)
+		gch_compact(g, true);
 	env_lock(&g->core.lock);
 	gch_cycle_verify(g);
 	g->cycles++;
@@ -328,6 +330,12 @@ static bool next_request(struct gch *g, u32 *want)
 	return asked && !READ_ONCE(g->dead);
 }
 
+/** gch_collect_asked() - the collector is wanted for the next attempt */
+bool gch_collect_asked(const struct gch *g)
+{
+	return READ_ONCE(g->req.asked) != READ_ONCE(g->req.begun);
+}
+
 static void collect(struct work_struct *work)
 {
 	struct gch *g = container_of(work, struct gch, collector);
@@ -342,9 +350,14 @@ static void collect(struct work_struct *work)
 		g->req.result = err;
 		if (!err)
 			g->req.good = g->req.begun;
+		else
+			g->req.want |= want;	/* one that is good has done what was asked */
 		g->req.tried = g->req.begun;
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
+		/* Nobody waits for this. */
+		if (!err && !(want & GCH_WANT_COMPACT))
+			gch_compact(g, false);
 	}
 	gch_clock_stop(g, gch_clock_now());
 	if (READ_ONCE(g->dead))
@@ -455,10 +468,15 @@ int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
 	return wait ? outcome(g, n) : 0;
 }
 
-/** gch_collect_for_room() - collect and wait: 0, -EINTR, or -ENOMEM: held */
-int gch_collect_for_room(struct gch *g)
+/**
+ * gch_collect_for_room() - collect and wait
+ * @memory: it is memory that is lacking, and not room in the heap
+ *
+ * Return: 0, -EINTR, or -ENOMEM: held.
+ */
+int gch_collect_for_room(struct gch *g, bool memory)
 {
-	u64 n = request(g, false, GCH_WANT_FULL);
+	u64 n = request(g, false, GCH_WANT_FULL | (memory ? GCH_WANT_COMPACT : 0));
 
 	if (!n)
 		return -ENOMEM;

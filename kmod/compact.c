@@ -2,7 +2,8 @@
 /*
  * Compaction: after a cycle, pages that hold nothing go back to the system. Those of free
  * slots, but for what allocation will soon use again, and those that no live cell of a
- * span in use reaches into (core/vacant.c).
+ * span in use reaches into (core/vacant.c). When compaction is asked for, before that, pages
+ * whose live cells do not overlap share frames (core/mesh.c, mm/remap.c).
  *
  * In the background: the lock is dropped after each batch, and the program, when it comes
  * to such a page, finds zeroes.
@@ -13,25 +14,96 @@
 #include "trace.h"
 
 #define FREE_BATCH	64	/* slots given back with the lock held */
-#define VACANT_BATCH	256	/* spans looked at so */
+#define VACANT_BATCH	128	/* spans looked at so */
+#define VACANT_SPANS	32	/* of these given back from so */
+#define MESH_PAGES	8192	/* that may share frames among each other */
+#define MESH_BATCH	64	/* spans looked at for these with the lock held */
 
-static bool gch_release = true;
-module_param_named(release, gch_release, bool, 0644);
+static bool release_default = true;
+module_param_named(release, release_default, bool, 0644);
 MODULE_PARM_DESC(release, "Pages without objects go back, in spans in use as well (new heaps)");
+
+static bool mesh_default = true;
+module_param_named(mesh, mesh_default, bool, 0644);
+MODULE_PARM_DESC(mesh, "Compaction lets pages share memory (new heaps)");
 
 void gch_compact_init(struct gch *g)
 {
-	g->release = gch_release;
+	g->release = release_default;
+	g->mesh = mesh_default;
+}
+
+/**
+ * struct mesh - a search under way
+ * @page: @n candidates; @scratch: two numbers for each
+ */
+struct mesh {
+	u32 n;
+	u32 scratch[2 * MESH_PAGES];
+	struct gch_mesh_page page[MESH_PAGES];
+};
+
+/* Return: whether there may be more. */
+static bool mesh_gather(struct gch *g, struct mesh *m, u32 *at)
+{
+	u32 before;
+	bool more;
+
+	m->n = 0;
+	env_lock(&g->core.lock);
+	do {
+		before = *at;
+		more = gch_mesh_gather(&g->core, at, MESH_BATCH, true, m->page, MESH_PAGES, &m->n);
+		gch_breathe(g);
+	} while (more && *at != before && !READ_ONCE(g->dead));
+	gch_unlock(g);
+	return more;
+}
+
+static void mesh_share(struct gch *g, struct mesh *m)
+{
+	u32 at = 0, fills = 0;
+	int err = 0;
+
+	while (at < m->n && !READ_ONCE(g->dead)) {
+		env_lock(&g->core.lock);
+		err = gch_remap_share(g, m->page, m->n, &at);
+		gch_unlock(g);
+		gch_stress_point();
+		cond_resched();
+		if (err && !gch_reserve_fill(&g->core, &fills))
+			return;
+	}
+}
+
+/* The more pages are looked at together, the more find one that they fit. */
+static void mesh(struct gch *g)
+{
+	struct mesh *m = kvmalloc(sizeof(*m), GFP_KERNEL | __GFP_NOWARN);
+	bool more = m;
+	u32 at = 0;
+
+	while (more && !READ_ONCE(g->dead)) {
+		more = mesh_gather(g, m, &at);
+		if (gch_mesh_search(m->page, m->n, m->scratch, m->scratch + MESH_PAGES))
+			mesh_share(g, m);
+	}
+	kvfree(m);
+}
+
+/* Whether to go on: in the background only until the collector is wanted. */
+static bool may_go_on(const struct gch *g, bool now)
+{
+	return !READ_ONCE(g->dead) && (now || !gch_collect_asked(g));
 }
 
 /* The lowest addresses are used first, so the highest go. */
-static void release_free(struct gch *g, u64 keep)
+static void release_free(struct gch *g, u64 keep, bool now)
 {
 	u32 at = 0, id, n;
 	u64 kept = 0;
 
-	while (!READ_ONCE(g->dead) &&
-	       gch_run_resident(&g->core, at, FREE_BATCH, &id, &n)) {
+	while (may_go_on(g, now) && gch_run_resident(&g->core, at, FREE_BATCH, &id, &n)) {
 		at = id + n;
 		if (kept < keep)
 			kept += (u64)n << GCHEAP_SLOT_SHIFT;
@@ -41,39 +113,50 @@ static void release_free(struct gch *g, u64 keep)
 	}
 }
 
+/* Nobody but the collector releases pages of spans in use meanwhile, so that they count here. */
 static void release_vacant(struct gch *g, bool now)
 {
-	u64 before = g->pages_released;
-	u32 at = 0, id, pages, lo, n;
+	struct gch_vacant v[VACANT_SPANS];
+	u32 at = now ? 0 : g->vacant_at, n;
+	u64 before;
 	bool more = true;
 
-	while (more && g->release && !READ_ONCE(g->dead)) {
-		more = gch_vacant_next(&g->core, &at, VACANT_BATCH, now, &id, &pages);
-		for (; pages; pages &= (u32)(~0ull << (lo + n))) {
-			lo = env_ctz64(pages);
-			n = env_ctz64(~((u64)pages >> lo));
-			gch_pages_release(g, (u64)id * GCH_SLOT_PAGES + lo, n);
-		}
+	while (more && g->release && may_go_on(g, now)) {
+		more = gch_vacant_gather(&g->core, &at, VACANT_BATCH, now, v, VACANT_SPANS, &n);
+		before = g->pages_released;
+		gch_pages_release_some(g, v, n);
+		g->pages_vacated += g->pages_released - before;
 		gch_breathe(g);
 	}
-	g->pages_vacated += g->pages_released - before;
+	g->vacant_at = more ? at : 0;
 }
 
 /**
  * gch_compact() - give back the pages that a cycle has left without use
- * @now: all of them: what allocation may soon use, too
+ * @now: all of them, what allocation may soon use, too, however long it takes; else until
+ *	the collector is wanted, and the next time from there
  *
  * From the collector, phase IDLE.
  */
 void gch_compact(struct gch *g, bool now)
 {
-	u64 before;
+	u64 before, t0 = now ? gch_clock_now() : 0;
 
+	if (now && READ_ONCE(g->mesh))
+		mesh(g);
 	env_lock(&g->core.lock);
 	before = g->pages_released;
 	release_vacant(g, now);
-	release_free(g, now ? 0 : gch_plan_retain(g->core.n.heap_bytes, g->trigger));
+	release_free(g, now ? 0 : gch_plan_retain(g->core.n.heap_bytes, g->trigger), now);
 	gch_chunk_trim(&g->core);
+	gch_cycle_verify(g);
 	gch_unlock(g);
+	if (now) {
+		/* Time that the program has asked for does not count against it. */
+		t0 = gch_clock_now() - t0;
+		env_lock(&g->core.lock);
+		g->pace.ran += t0;
+		env_unlock(&g->core.lock);
+	}
 	trace_gcheap_release(g, g->pages_released - before);
 }

@@ -42,6 +42,7 @@ struct vm_area_struct;
 
 #define GCH_NEVENTS	256
 #define GCH_SLACK	16
+#define GCH_SPAN_PAGES	(GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
 #define GCH_SLICE_NS	(100 * NSEC_PER_USEC)	/* of marking, between looks at who waits */
 #define GCH_BATCH_PAGES	(GCHEAP_BATCH * GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES)
 
@@ -201,10 +202,15 @@ struct gch_clock {
  * @tcb: pages of thread control blocks, by page number
  * @slack: @nslack pages charged and not used: for faults that find no memory, and
  *	given up when a call finds none, so that the program has some to deal with that
+ * @spare: @nspare pages for a split, which found fewer than @spare_want of them
+ * @pages_meshed: pages that were given another's frame; @pages_split: that were given their own
+ *	again; @pages_busy: that could not, pinned by somebody. Since the start.
  * @pauses: completed and ended ones; @trace_rounds: over dirty pages
  * @pause_budget: ns that a pause may take to complete the marking, at first
  * @concurrent: mark while the program runs; @check: and check that: @checks of cycles have
  *	found @check_lost objects that would have been lost
+ * @mesh: pages share frames when the heap is compacted
+ * @vacant_at: slot from which on they are to be looked for
  * @release: vacant pages are given back; @pages_vacated: so many of @pages_released were
  * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
  *	them, so that the next may be; @cycles_young: how many were
@@ -227,15 +233,19 @@ struct gch {
 	struct gcheap_status *status;
 	u64 cycles, cycles_failed;
 	u64 pages_released, pages_vacated, oom_returns;
+	u64 pages_meshed, pages_split, pages_busy;
+	u32 vacant_at;
 	struct page *slack[GCH_SLACK];
 	u32 nslack;
+	struct page *spare[GCH_SPAN_PAGES];
+	u32 nspare, spare_want;
 	u64 pause_last, pause_total, pause_max, stop_max;
 	u64 root_words, root_words_same, threads_stopped;
 	u64 pauses, trace_rounds, black_bytes;
 	u64 pause_budget;
 	bool concurrent;
 	bool check;
-	bool release;
+	bool release, mesh;
 	u8 young;
 	bool sticky;
 	u64 cycles_young;
@@ -326,7 +336,8 @@ void gch_collector_wake(struct gch *g);
 int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle);
 void gch_breathe(struct gch *g);
 int gch_await_begun(struct gch *g);
-int gch_collect_for_room(struct gch *g);
+int gch_collect_for_room(struct gch *g, bool memory);
+bool gch_collect_asked(const struct gch *g);
 void gch_collect_if_due(struct gch *g);
 int gch_hold(struct gch *g, int delta, u32 *count);
 
@@ -354,15 +365,31 @@ bool gch_mapping_foreign(struct gch *g);
 bool gch_mapping_is_heap(struct gch *g, const struct vm_area_struct *vma);
 
 /* mm/pages.c */
+/** struct gch_zap - a stretch of pages whose entries are to go; @end is 0: none */
+struct gch_zap {
+	u64 page, end;
+};
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr, bool write);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
+struct page *gch_pages_frame(struct gch *g, u64 page);
+void gch_pages_set(struct gch *g, u64 page, struct page *p);
 void gch_slack_drop(struct gch *g);
+bool gch_spare_fill(struct gch *g);
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
 int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
+void gch_zap_add(struct gch *g, struct gch_zap *z, u64 page);
+void gch_zap_end(struct gch *g, struct gch_zap *z);
 void gch_pages_release(struct gch *g, u64 page, u64 n);
+void gch_pages_release_some(struct gch *g, const struct gch_vacant *v, u32 n);
 void gch_pages_drop(struct gch *g);
 void gch_pages_destroy(struct gch *g);
 void *gch_tcb_page(struct gch *g, u64 page, bool make);
+
+/* mm/remap.c */
+#define GCH_SHARE_BATCH	32
+int gch_remap_share(struct gch *g, const struct gch_mesh_page *p, u32 n, u32 *at);
+int gch_remap_split(struct gch *g, u32 id);
+bool gch_frame_pinned(const struct page *p);
 
 #endif

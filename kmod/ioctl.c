@@ -81,7 +81,19 @@ static void op_meta_changed(struct gch_heap *h, u32 chunk)
 	gch_mapping_meta_changed(of_core(h), chunk);
 }
 
+static int op_split(struct gch_heap *h, u32 id)
+{
+	return gch_remap_split(of_core(h), id);
+}
+
+static void op_drop(struct gch_heap *h, u32 id, u32 n)
+{
+	gch_pages_release(of_core(h), (u64)id * GCH_SLOT_PAGES, (u64)n * GCH_SLOT_PAGES);
+}
+
 static const struct gch_ops core_ops = {
+	.split = op_split,
+	.drop = op_drop,
 	.tcb_pos = op_tcb_pos,
 	.tcb_reset = op_tcb_reset,
 	.tcb = op_tcb,
@@ -391,11 +403,14 @@ static int do_detach(struct gch *g, union gch_arg *arg)
 	return 0;
 }
 
-/* Out of room: collect and let the caller try once more, unless held. */
-static int collect_for_room(struct gch *g, u64 bytes)
+/*
+ * Out of room, or @memory is lacking: collect and let the caller try once more, unless
+ * held.
+ */
+static int collect_for_room(struct gch *g, u64 bytes, bool memory)
 {
 	gch_event(g, GCHEAP_EV_LIMIT, bytes, g->core.param.limit, 0);
-	return gch_collect_for_room(g);
+	return gch_collect_for_room(g, memory);
 }
 
 static int spans_take(struct gch *g, struct gcheap_spans *a)
@@ -422,19 +437,28 @@ out:
 	return err;
 }
 
-static int spans_once(struct gch *g, struct gcheap_spans *a)
+#define SPLIT_TICKS	10	/* that a call waits for pages of a span to be nobody's */
+
+/* @memory: out: it was that which was lacking. */
+static int spans_once(struct gch *g, struct gcheap_spans *a, bool *memory)
 {
-	u32 fills = 0;
+	u32 fills = 0, ticks = 0;
 	int err;
 
 	do {
 		err = spans_take(g, a);
-	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
+	} while ((err == -ENOMEM && gch_reserve_fill(&g->core, &fills)) ||
+		 (err == -ENOBUFS && gch_spare_fill(g)) ||
+		 (err == -EBUSY && ticks++ < SPLIT_TICKS && !schedule_timeout_killable(1)));
+	*memory = err == -ENOBUFS;
+	if (err == -ENOBUFS || err == -EBUSY)
+		err = -ENOMEM;
 	if (err || !a->got)
 		return err;
 	err = gch_pages_populate(g, a->span, a->got);
 	if (!err)
 		return 0;
+	*memory = err == -ENOMEM;
 	/* Back they go: what has no page would be an OOM kill at first touch. */
 	a->got = 0;
 	if (!enter(g, a->thread)) {
@@ -461,6 +485,7 @@ static void count_oom(struct gch *g)
 static int do_spans(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_spans *a = &arg->spans;
+	bool memory;
 	int err;
 
 	if (a->want > GCHEAP_BATCH)
@@ -469,12 +494,12 @@ static int do_spans(struct gch *g, union gch_arg *arg)
 	err = a->want ? gch_pace_assist(g) : 0;
 	if (err)
 		return err;
-	err = spans_once(g, a);
+	err = spans_once(g, a, &memory);
 	if (err != -ENOMEM)
 		return err;
-	err = collect_for_room(g, GCHEAP_SLOT_SIZE);
+	err = collect_for_room(g, GCHEAP_SLOT_SIZE, memory);
 	if (!err)
-		err = spans_once(g, a);
+		err = spans_once(g, a, &memory);
 	if (err == -ENOMEM)
 		count_oom(g);
 	return err;
@@ -516,13 +541,14 @@ static int large_populate(struct gch *g, u32 thread, u32 id, u32 nslots)
 	return err;
 }
 
-static int large_once(struct gch *g, struct gcheap_large *a)
+static int large_once(struct gch *g, struct gcheap_large *a, bool *memory)
 {
 	struct gcheap_span *d;
 	u32 id, nslots, fills = 0;
 	bool zero;
 	int err;
 
+	*memory = false;
 	do {
 		err = large_take(g, a, &id);	/* 0: with the lock held */
 	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
@@ -535,6 +561,7 @@ static int large_once(struct gch *g, struct gcheap_large *a)
 	gch_unlock(g);
 	/* It is pending: no cycle takes it before the caller has it. */
 	err = large_populate(g, a->thread, id, nslots);
+	*memory = err == -ENOMEM;
 	if (!err && !zero)
 		gch_pages_clear(g, a->thread, id, nslots);
 	return err;
@@ -543,6 +570,7 @@ static int large_once(struct gch *g, struct gcheap_large *a)
 static int do_large(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_large *a = &arg->large;
+	bool memory;
 	int err;
 
 	if (!a->bytes)
@@ -550,12 +578,12 @@ static int do_large(struct gch *g, union gch_arg *arg)
 	err = gch_pace_assist(g);
 	if (err)
 		return err;
-	err = large_once(g, a);
+	err = large_once(g, a, &memory);
 	if (err != -ENOMEM)
 		return err;
-	err = collect_for_room(g, a->bytes);
+	err = collect_for_room(g, a->bytes, memory);
 	if (!err)
-		err = large_once(g, a);
+		err = large_once(g, a, &memory);
 	if (err == -ENOMEM)
 		count_oom(g);
 	return err;
@@ -688,6 +716,11 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->release = value;
 		break;
+	case GCHEAP_PARAM_MESH:
+		if (value > 1)
+			return -EINVAL;
+		g->mesh = value;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
@@ -744,6 +777,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_RELEASE:
 		a->value = g->release;
+		break;
+	case GCHEAP_PARAM_MESH:
+		a->value = g->mesh;
 		break;
 	case GCHEAP_PARAM_YOUNG:
 		a->value = g->young;

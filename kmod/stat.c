@@ -34,6 +34,10 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->span_calls = n->span_calls;
 	s->pages_released = g->pages_released;
 	s->pages_vacated = g->pages_vacated;
+	s->meshed_bytes = n->meshed_pages << PAGE_SHIFT;
+	s->pages_meshed = g->pages_meshed;
+	s->pages_split = g->pages_split;
+	s->pages_busy = g->pages_busy;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

@@ -53,7 +53,7 @@ TEST(given_back)
 	raw_collect(&h);
 	CHECK_EQ(raw_status(&h).marked_objects, 0);
 	/* Give-back may lag behind by a cycle or two, and keep some in hand. */
-	for (int i = 0; i < 10 && rss_kb() - before > (full - before) / 2; i++) {
+	for (int i = 0; i < 100 && rss_kb() - before > (full - before) / 2; i++) {
 		raw_collect(&h);
 		usleep(100000);
 	}

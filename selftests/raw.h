@@ -354,23 +354,33 @@ UNUSED static void raw_collect_start(struct raw *h, unsigned int flags)
 	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_COLLECT, &c), 0);
 }
 
-UNUSED static int raw_try_collect(struct raw *h)
+UNUSED static int raw_try_collect_as(struct raw *h, unsigned int flags)
 {
-	struct gcheap_collect c = { .size = sizeof(c), .flags = GCHEAP_COLLECT_WAIT };
+	struct gcheap_collect c = { .size = sizeof(c), .flags = GCHEAP_COLLECT_WAIT | flags };
 
 	return ioctl(h->fd, GCHEAP_IOC_COLLECT, &c);
 }
 
+UNUSED static int raw_try_collect(struct raw *h)
+{
+	return raw_try_collect_as(h, 0);
+}
+
 /* An attempt may be given up on a busy machine, and then is made again. */
-UNUSED static void raw_collect(struct raw *h)
+UNUSED static void raw_collect_as(struct raw *h, unsigned int flags)
 {
 	int tries = 20;
 
-	while (raw_try_collect(h)) {
+	while (raw_try_collect_as(h, flags)) {
 		CHECK_EQ(errno, EAGAIN);
 		CHECK(--tries);
 		usleep(1000);
 	}
+}
+
+UNUSED static void raw_collect(struct raw *h)
+{
+	raw_collect_as(h, 0);
 }
 
 UNUSED static struct gcheap_status raw_status(struct raw *h)

@@ -205,7 +205,7 @@ static void cycles_with_all_events(void)
 	memset(p, 1, 16 << 20);
 	raw_collect(&h);
 	raw_flush(&h);
-	raw_collect(&h);
+	raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
 	CHECK(raw_status(&h).pages_released > 0);
 }
 

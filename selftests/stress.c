@@ -237,13 +237,6 @@ static void free_early(struct worker *w)
 	raw_free(&h, o);
 }
 
-static void collect_as(unsigned int flags)
-{
-	struct gcheap_collect c = { .size = sizeof(c), .flags = flags };
-
-	ioctl(h.fd, GCHEAP_IOC_COLLECT, &c);
-}
-
 static void one(struct worker *w)
 {
 	uint64_t r = rnd(&w->seed) % 1000;
@@ -261,7 +254,7 @@ static void one(struct worker *w)
 	else if (r < 993)
 		raw_collect(&h);
 	else if (r < 996)
-		collect_as(r == 995 ? GCHEAP_COLLECT_COMPACT : GCHEAP_COLLECT_YOUNG);
+		raw_collect_start(&h, r == 995 ? GCHEAP_COLLECT_COMPACT : GCHEAP_COLLECT_YOUNG);
 	else if (r < 997)
 		raw_flush(&h);
 	else

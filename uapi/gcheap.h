@@ -148,6 +148,7 @@ enum {				/* gcheap_span.state */
 #define GCHEAP_SPANF_NOSCAN	(1u << 2)
 #define GCHEAP_SPANF_IDLE	(1u << 3) /* kernel: was not handed out lately */
 #define GCHEAP_SPANF_PAST_END	(1u << 4) /* its cache's GCHEAP_CACHE_PAST_END */
+#define GCHEAP_SPANF_MESHED	(1u << 5) /* kernel: its pages may share frames with others */
 
 /**
  * struct gcheap_cursor - a thread's place in its spans of one cache
@@ -246,6 +247,10 @@ struct gcheap_status {
 	__u64 helped_bytes;		/* marked by helpers beside the collector */
 	__u64 root_words_same;		/* of root_words: as they were in the first pause */
 	__u64 pages_vacated;		/* of pages_released: without objects, in spans in use */
+	__u64 meshed_bytes;		/* pages that have the memory of others */
+	__u64 pages_meshed;		/* since the start: given that of another, */
+	__u64 pages_split;		/* given their own again, */
+	__u64 pages_busy;		/* not moved, since somebody had them pinned */
 };
 
 enum {
@@ -509,8 +514,9 @@ struct gcheap_tls {
 
 #define GCHEAP_COLLECT_WAIT	(1u << 0) /* return when done (sweep included) */
 #define GCHEAP_COLLECT_YOUNG	(1u << 1) /* a young one will do: see GCHEAP_PARAM_YOUNG */
-#define GCHEAP_COLLECT_COMPACT	(1u << 2) /* and then give back every page without objects,
-					   * not only those not needed soon; not young */
+#define GCHEAP_COLLECT_COMPACT	(1u << 2) /* and then let pages share memory, and give
+					   * back those without objects, needed soon or not,
+					   * but for those of spans that threads have; not young */
 /** struct gcheap_collect - GCHEAP_IOC_COLLECT: a cycle that begins after the call;
  * calls made before it has begun share it. @cycle: out: its number, failed ones
  * counted: it is over when the status page's @cycles + @cycles_failed reach it.
@@ -556,7 +562,11 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_WORKERS	= 10,	/* that mark together, 1 to GCHEAP_WORKERS_MAX; 0: a
 					 * quarter of the processors, all while stopped */
 	GCHEAP_PARAM_RELEASE	= 11,	/* 1: pages without objects are given back in spans
-					 * in use as well: as the module is told, 1 */
+					 * in use, too, not only those of free slots: as
+					 * the module is told, 1 */
+	GCHEAP_PARAM_MESH	= 12,	/* 1: compaction lets pages whose objects do not lie at
+					 * the same places share memory: as the module is
+					 * told, 1 */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

@@ -44,11 +44,11 @@ int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto)
 }
 
 /* What has lost its last cell before the sweep comes by. */
-static void sweep_partial(struct gch_heap *h, struct gch_cache *c)
+static void sweep_list(struct gch_heap *h, u32 list)
 {
 	u32 link, next;
 
-	for (link = c->partial; link; link = next) {
+	for (link = list; link; link = next) {
 		next = gch_slot(h, link - 1)->lnext;
 		if (gch_span_unswept(h, gch_desc(h, link - 1)))
 			gch_sweep_span(h, link - 1);
@@ -64,7 +64,8 @@ int gch_cache_destroy(struct gch_heap *h, u32 cache)
 	if (cache >= h->ncaches || !h->cache[cache])
 		return -ENOENT;
 	c = h->cache[cache];
-	sweep_partial(h, c);
+	sweep_list(h, c->partial);
+	sweep_list(h, c->meshed);
 	if (c->nspans)
 		return -EBUSY;
 	h->npast_end -= !!(c->flags & GCHEAP_CACHE_PAST_END);

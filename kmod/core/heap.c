@@ -48,6 +48,7 @@ static void chunk_free(struct gch_chunk *c)
 		env_page_free(c->upper[i]);
 	for (i = 0; i < GCH_WIDE_PAGES; i++)
 		env_page_free(c->wide[i]);
+	env_page_free(c->alias);
 	env_free(c);
 }
 
@@ -192,7 +193,7 @@ u32 gch_chunk_pages(const struct gch_chunk *c)
 		pages += !!c->upper[i];
 	for (i = 0; i < GCH_WIDE_PAGES; i++)
 		pages += !!c->wide[i];
-	return pages;
+	return pages + !!c->alias;
 }
 
 static u64 chunk_bytes(const struct gch_chunk *c)

@@ -65,6 +65,8 @@ static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page")
  * @slot, @live, @desc: metadata pages, made on demand, freed with it. GCH_MARK_WORDS from
  *	a span's live bits on are its scanned bits, unless it is wide.
  * @upper, @wide: likewise, upper half of wide spans' mark bits, and their scanned bits
+ * @alias: a page of numbers, made on demand: of each page, 1 + the next of those that share
+ *	its frame in a ring; 0: it is alone (mesh.c)
  * @used: slots that are in spans, a bit each
  * @nused: their number
  * @weak: pages with weak words whose referents were not marked when they were looked at
@@ -77,6 +79,7 @@ struct gch_chunk {
 	struct gcheap_span *desc[GCH_DESC_PAGES];
 	u64 *upper[GCH_UPPER_PAGES];
 	u64 *wide[GCH_WIDE_PAGES];
+	u32 *alias;
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
 	u64 weak[GCH_CHUNK_PAGES / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
@@ -97,8 +100,9 @@ struct gch_map {
 /**
  * struct gch_cache - where objects of one kind come from
  * @key: of an ephemeron's words, the one that holds the key
- * @partial: spans that have free cells and no owner, 1 + id
- * @npartial, @nspans: spans there, in all
+ * @partial: spans that have free cells and no owner, 1 + id; @meshed: those of them with
+ *	GCHEAP_SPANF_MESHED, of which @split_at is the next one to split
+ * @npartial: spans in both; @nspans: in all
  * @seen_partial, @seen_spans: as the verifier counts them
  */
 struct gch_cache {
@@ -115,6 +119,8 @@ struct gch_cache {
 	struct gch_map elem;
 	u32 key;
 	u32 partial;
+	u32 meshed;
+	u32 split_at;
 	u32 npartial;
 	u64 nspans;
 	u32 seen_partial;
@@ -177,7 +183,8 @@ struct gch_finals {
 /** struct gch_counts - the core's counters; see struct gcheap_status */
 struct gch_counts {
 	u64 heap_bytes, heap_peak;
-	u64 resident_pages;
+	u64 resident_pages;		/* frames, each once */
+	u64 meshed_pages;		/* pages that have another one's */
 	u64 meta_bytes;
 	u64 alloc_bytes, alloc_large_bytes;
 	u64 alloc_since;		/* since the last complete marking, off-heap too */
@@ -213,6 +220,10 @@ struct gch_ref;
  * @tcb: first page of a thread's control block, or NULL. Likewise; the program
  *	may write it at any time.
  * @tcb_reset: set that cursor.pos to 0. Likewise.
+ * @split: give each of a span's pages a frame of its own: 0, -ENOBUFS: try again when there
+ *	are frames, or -EBUSY: not now. What is not live in a frame that is new is zero, and
+ *	what was live in the page is zero in the one that others keep.
+ * @drop: the frames of slots go; not in a frozen phase
  * @meta_changed: metadata pages of a chunk have come or are about to go: drop
  *	what the program has mapped there. May sleep.
  */
@@ -220,6 +231,8 @@ struct gch_ops {
 	u64 (*tcb_pos)(struct gch_heap *h, u32 thread, u32 cache);
 	void (*tcb_reset)(struct gch_heap *h, u32 thread, u32 cache);
 	struct gcheap_tcb *(*tcb)(struct gch_heap *h, u32 thread);
+	int (*split)(struct gch_heap *h, u32 id);
+	void (*drop)(struct gch_heap *h, u32 id, u32 n);
 	void (*meta_changed)(struct gch_heap *h, u32 chunk);
 };
 
@@ -445,7 +458,49 @@ void gch_sweep_span(struct gch_heap *h, u32 id);
 void gch_sweep_end(struct gch_heap *h);
 
 /* vacant.c */
-bool gch_vacant_next(struct gch_heap *h, u32 *at, u32 max, bool now, u32 *id, u32 *pages);
+/** struct gch_vacant - a span, and those of its pages that hold nothing, a bit each */
+struct gch_vacant {
+	u32 id;
+	u32 pages;
+};
+bool gch_vacant_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_vacant *v,
+		       u32 room, u32 *n);
+
+
+/* mesh.c */
+#define GCH_MESH_PROBES	64
+#define GCH_MESH_RING	64	/* pages that share a frame at most */
+#define GCH_MESH_STAYS	0xffffffffu
+
+/** struct gch_granules - a bit for each granule of a page */
+struct gch_granules {
+	u64 word[GCH_PAGE_GRANULES / 64];
+};
+
+/**
+ * struct gch_mesh_page - a page that might share a frame
+ * @map: what is live in its frame; @granules: how much that is; @pages: that share it
+ * @page: its number; @into: index of the page whose frame it is to share
+ * @shared: others share its frame already
+ */
+struct gch_mesh_page {
+	struct gch_granules map;
+	u32 page;
+	u32 into;
+	u16 granules;
+	u16 pages;
+	bool shared;
+};
+u64 gch_mesh_next(const struct gch_heap *h, u64 page);
+int gch_mesh_ensure(struct gch_heap *h, u64 page);
+void gch_mesh_join(struct gch_heap *h, u64 page, u64 into);
+bool gch_mesh_leave(struct gch_heap *h, u64 page);
+void gch_mesh_cells(const struct gch_heap *h, u64 page, u32 id, struct gch_granules *map);
+u32 gch_mesh_map(const struct gch_heap *h, u64 page, bool others, struct gch_granules *map);
+bool gch_mesh_fits(const struct gch_heap *h, u64 page, u64 into, struct gch_granules *map);
+bool gch_mesh_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_mesh_page *p,
+		     u32 room, u32 *n);
+u32 gch_mesh_search(struct gch_mesh_page *p, u32 n, u32 *order, u32 *frame);
 
 /* cycle.c */
 void gch_cycle_clear(struct gch_heap *h);
@@ -657,6 +712,12 @@ static inline u64 *gch_heap_word(const struct gch_heap *h, u64 off)
 	if (!frame)
 		return NULL;
 	return env_frame_addr(frame) + off % GCH_PAGE_SIZE;
+}
+
+/* The frame behind a page, 0: none. As gch_heap_word() otherwise. */
+static inline u32 gch_heap_frame(const struct gch_heap *h, u64 page)
+{
+	return READ_ONCE(gch_slot(h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES]);
 }
 
 static inline u64 gch_slot_addr(const struct gch_heap *h, u32 id)

@@ -2,34 +2,43 @@
 /* Spans: made, handed out, accounted, taken back. */
 #include "heap.h"
 
+static u32 *list_of(struct gch_cache *c, const struct gcheap_span *d)
+{
+	return d->flags & GCHEAP_SPANF_MESHED ? &c->meshed : &c->partial;
+}
+
 /* Lists of spans with free cells: doubly linked by 1 + id, 0 ends. */
 void gch_span_list(struct gch_heap *h, u32 id)
 {
 	struct gcheap_span *d = gch_desc(h, id);
 	struct gch_cache *c = h->cache[d->cache];
+	u32 *list = list_of(c, d);
 	struct gch_slot *s = gch_slot(h, id);
 
 	d->state = GCHEAP_SPAN_PARTIAL;
 	s->commit = GCH_COMMITTED;
-	s->lnext = c->partial;
+	s->lnext = *list;
 	s->lprev = 0;
-	if (c->partial)
-		gch_slot(h, c->partial - 1)->lprev = id + 1;
-	c->partial = id + 1;
+	if (*list)
+		gch_slot(h, *list - 1)->lprev = id + 1;
+	*list = id + 1;
 	c->npartial++;
 }
 
 void gch_span_unlist(struct gch_heap *h, u32 id)
 {
-	struct gch_cache *c = h->cache[gch_desc(h, id)->cache];
+	const struct gcheap_span *d = gch_desc(h, id);
+	struct gch_cache *c = h->cache[d->cache];
 	struct gch_slot *s = gch_slot(h, id);
 
 	if (s->lprev)
 		gch_slot(h, s->lprev - 1)->lnext = s->lnext;
 	else
-		c->partial = s->lnext;
+		*list_of(c, d) = s->lnext;
 	if (s->lnext)
 		gch_slot(h, s->lnext - 1)->lprev = s->lprev;
+	if (c->split_at == id + 1)
+		c->split_at = s->lnext;
 	s->lnext = 0;
 	s->lprev = 0;
 	c->npartial--;
@@ -129,6 +138,8 @@ void gch_span_free(struct gch_heap *h, u32 id)
 	u32 n = d->nslots, i;
 
 	env_assert_held(&h->lock);
+	if (d->flags & GCHEAP_SPANF_MESHED)
+		h->ops->drop(h, id, n);
 	s->bytes = 0;
 	d->state = GCHEAP_SPAN_FREE;
 	d->flags = 0;
@@ -153,6 +164,36 @@ static bool partial_pop(struct gch_heap *h, struct gch_cache *c, u32 *id)
 	return false;
 }
 
+#define SPLIT_TRIES	8	/* spans looked at for one that can be split */
+
+/*
+ * R17: one whose pages share frames, when there is neither another one nor room for a new
+ * one. Return: 0, -EAGAIN: the sweep has made room, -EBUSY: pages are pinned, for now,
+ * -ENOBUFS as of ops->split(), -ENOMEM: there is none.
+ */
+static int span_split(struct gch_heap *h, struct gch_cache *c, u32 *id)
+{
+	u64 before = h->n.heap_bytes;
+	int err = -ENOMEM, tries;
+
+	for (tries = 0; tries < SPLIT_TRIES && c->meshed; tries++) {
+		*id = (c->split_at ?: c->meshed) - 1;
+		if (gch_span_unswept(h, gch_desc(h, *id)))
+			gch_sweep_span(h, *id);
+		if (h->n.heap_bytes < before)
+			return -EAGAIN;
+		err = gch_rule(17) ? h->ops->split(h, *id) : 0;
+		if (err != -EBUSY)
+			break;
+		c->split_at = gch_slot(h, *id)->lnext;
+	}
+	if (err)
+		return err;
+	gch_span_unlist(h, *id);
+	gch_desc(h, *id)->flags &= ~GCHEAP_SPANF_MESHED;
+	return 0;
+}
+
 /* Take a span with free cells off its cache's list; sweep until there is one. */
 static bool span_partial(struct gch_heap *h, struct gch_cache *c, u32 *id)
 {
@@ -167,13 +208,28 @@ static bool span_partial(struct gch_heap *h, struct gch_cache *c, u32 *id)
 	return true;
 }
 
+/* Where there is no room for one, one that shares frames; not where a table is lacking. */
+static int span_new(struct gch_heap *h, u32 cache, u32 *id)
+{
+	struct gch_cache *c = h->cache[cache];
+	int err, rounds = 8;
+
+	do {
+		err = span_make(h, cache, c->slots, c->ncells, id);
+		if (!err || h->reserve.want || h->reserve.want_pages)
+			return err;
+		err = span_split(h, c, id);
+	} while (err == -EAGAIN && rounds--);
+	return err == -EAGAIN ? -ENOMEM : err;
+}
+
 /**
  * gch_span_take() - a span with free cells for a thread
  * @thread: its number
  * @cache: cache in use, not a large one
  * @id: out: the span, GCHEAP_SPAN_OWNED, swept, commit point 0
  *
- * Return: 0, or -ENOMEM: no room, no memory or the limit.
+ * Return: 0, -ENOMEM: no room, no memory or the limit; -ENOBUFS, -EBUSY as of ops->split().
  */
 int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
 {
@@ -185,7 +241,7 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id)
 
 	env_assert_held(&h->lock);
 	if (!span_partial(h, c, id)) {
-		err = span_make(h, cache, c->slots, c->ncells, id);
+		err = span_new(h, cache, id);
 		if (err)
 			return err;
 	}

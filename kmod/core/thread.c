@@ -87,8 +87,8 @@ void gch_thread_detach(struct gch_heap *h, u32 number)
  * @want: 1..GCHEAP_BATCH
  * @got, @span: out
  *
- * Takes its earlier spans of the cache back first. Return: 0, or -ENOMEM when
- * there was not even one.
+ * Takes its earlier spans of the cache back first. Return: 0, or when there was not even
+ * one -errno as of gch_span_take().
  */
 int gch_thread_spans(struct gch_heap *h, u32 number, u32 cache, u32 want,
 		     u32 *got, u32 *span)

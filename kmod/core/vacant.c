@@ -37,28 +37,31 @@ static u32 vacant_pages(const struct gch_heap *h, u32 id, const struct gcheap_sp
 }
 
 /**
- * gch_vacant_next() - look on for pages that are to go back to the system
+ * gch_vacant_gather() - look on for pages that are to go back to the system
  * @at: in: slot to look at; out: to go on with
- * @max: look at so many spans at most
+ * @max: look at so many spans and free slots at most
  * @now: of those too that were not idle when they were looked at last
- * @id, @pages: out: the next span that has some, and which, a bit each; 0: none here
+ * @v: out: spans that have some, at most @room; @n: how many
  *
- * Outside of the frozen phases. Return: whether there may be more.
+ * From who alone takes frames away, in phase IDLE. Return: whether there may be more.
  */
-bool gch_vacant_next(struct gch_heap *h, u32 *at, u32 max, bool now, u32 *id, u32 *pages)
+bool gch_vacant_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_vacant *v,
+		       u32 room, u32 *n)
 {
-	u32 step;
+	u32 step, id;
 
 	env_assert_held(&h->lock);
-	*pages = 0;
-	for (; *at < h->top && max-- && !*pages; *at += step) {
-		struct gcheap_span *d = gch_span_at(h, *at, id);
+	for (*n = 0; *at < h->top && max-- && *n < room; *at += step) {
+		struct gcheap_span *d = gch_span_at(h, *at, &id);
 
-		step = d ? d->nslots - (*at - *id) : 1;
+		step = d ? d->nslots - (*at - id) : 1;
 		if (!d || d->state != GCHEAP_SPAN_PARTIAL || gch_span_unswept(h, d))
 			continue;
+		v[*n].id = id;
+		v[*n].pages = 0;
 		if (now || d->flags & GCHEAP_SPANF_IDLE)
-			*pages = vacant_pages(h, *id, d);
+			v[*n].pages = vacant_pages(h, id, d);
+		*n += !!v[*n].pages;
 		d->flags |= GCHEAP_SPANF_IDLE;
 	}
 	return *at < h->top;

@@ -16,14 +16,16 @@
  *      and only allocated cells are marked
  *  V10 bytes in spans, spans of a cache, metadata, frames: recounted
  *  V11 finalizers: chains, lists and counts; they are for allocated cells
- *  V12 only spans with free cells, that nobody owns, are idle
+ *  V12 only spans with free cells, that nobody owns, are idle or meshed
+ *  V13 pages share frames in rings, in meshed spans only, and no granule of one is live in
+ *      two of them
  */
 #include "heap.h"
 
 struct verifier {
 	const struct gch_heap *h;
 	struct gch_fault *f;
-	u64 heap_bytes, meta_bytes, resident;
+	u64 heap_bytes, meta_bytes, frames, meshed;
 	u32 nowned;
 };
 
@@ -152,7 +154,8 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 	bool full = gch_slot(v->h, id)->commit == GCH_FULL;
 	bool ok = d->nlive == live && (live || gch_span_may_be_empty(v->h, d));
 
-	if (d->flags & GCHEAP_SPANF_IDLE && d->state != GCHEAP_SPAN_PARTIAL)
+	if (d->flags & (GCHEAP_SPANF_IDLE | GCHEAP_SPANF_MESHED) &&
+	    d->state != GCHEAP_SPAN_PARTIAL)
 		return wrong(v, 12, id, d->state);
 	switch (d->state) {
 	case GCHEAP_SPAN_OWNED:
@@ -215,6 +218,74 @@ static bool check_colour(struct verifier *v, u32 id, const struct gcheap_span *d
 	return wrong(v, 8, id, d->flags);
 }
 
+/* The next page of a ring, by a number that may be anything: of a span that may be in one. */
+static bool next_shared(struct verifier *v, u64 page, u64 *next, u32 *id)
+{
+	const struct gch_heap *h = v->h;
+	const struct gcheap_span *d;
+	const struct gch_chunk *c;
+
+	*next = gch_mesh_next(h, page);
+	*id = *next / GCH_SLOT_PAGES;
+	if (*id >= h->top)
+		return false;
+	c = gch_chunk(h, *id / GCHEAP_CHUNK_SLOTS);
+	if (!c || !c->desc[*id % GCHEAP_CHUNK_SLOTS / GCH_DESC_SLOTS] || !gch_desc(h, *id)->head)
+		return false;
+	*id = gch_desc(h, *id)->head - 1;
+	d = span_of(v, *id);
+	return d && d->flags & GCHEAP_SPANF_MESHED && gch_mesh_next(h, *next) != *next &&
+	       gch_heap_frame(h, *next) == gch_heap_frame(h, page);
+}
+
+static bool overlap(const struct gch_granules *a, const struct gch_granules *b)
+{
+	u64 both = 0;
+	u32 w;
+
+	for (w = 0; w < ARRAY_SIZE(a->word); w++)
+		both |= a->word[w] & b->word[w];
+	return both;
+}
+
+/* A ring, from its first page: all of it has been seen when that comes again. */
+static bool check_ring(struct verifier *v, u64 page, u32 id)
+{
+	struct gch_granules all = { }, one;
+	u64 at = page, n = 0;
+	u32 w;
+
+	do {
+		memset(&one, 0, sizeof(one));
+		gch_mesh_cells(v->h, at, id, &one);
+		if (overlap(&all, &one))
+			return wrong(v, 13, id, at);
+		for (w = 0; w < ARRAY_SIZE(all.word); w++)
+			all.word[w] |= one.word[w];
+		if (!next_shared(v, at, &at, &id) || n++ > v->h->n.meshed_pages)
+			return wrong(v, 13, id, at);
+		if (at < page)
+			return true;	/* seen from there */
+	} while (at != page);
+	v->meshed += n - 1;
+	return true;
+}
+
+static bool check_shared(struct verifier *v, u32 id, const struct gcheap_span *d)
+{
+	u64 page = (u64)id * GCH_SLOT_PAGES, end = page + (u64)d->nslots * GCH_SLOT_PAGES;
+
+	if (d->state == GCHEAP_SPAN_LARGE)
+		return true;
+	for (; page < end; page++) {
+		if (gch_mesh_next(v->h, page) == page)
+			continue;
+		if (!(d->flags & GCHEAP_SPANF_MESHED) || !check_ring(v, page, id))
+			return wrong(v, 13, id, page);
+	}
+	return true;
+}
+
 static bool marking(const struct gch_heap *h)
 {
 	return h->phase == GCHEAP_PHASE_MARK || h->phase == GCHEAP_PHASE_TRACE ||
@@ -249,7 +320,7 @@ static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
 	if (!check_slots(v, id, d) || !check_geometry(v, id, d) ||
 	    !check_bits(v, id, d) || !check_state(v, id, d) ||
 	    !check_owner(v, id, d) || !check_colour(v, id, d) ||
-	    !check_marks(v, id, d))
+	    !check_shared(v, id, d) || !check_marks(v, id, d))
 		return false;
 	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
 	v->h->cache[d->cache]->seen_spans++;
@@ -292,7 +363,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 			return false;
 	}
 	v->meta_bytes += gch_chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
-	v->resident += chunk_frames(c);
+	v->frames += chunk_frames(c);
 	return true;
 }
 
@@ -320,19 +391,31 @@ static bool check_chunks(struct verifier *v)
 	return true;
 }
 
-static bool check_list(struct verifier *v, u32 cache)
+static bool check_links(struct verifier *v, u32 cache, u32 list, bool meshed, u32 *n)
 {
-	const struct gch_cache *c = v->h->cache[cache];
-	u32 prev = 0, link, n = 0;
+	u32 prev = 0, link;
 
-	for (link = c->partial; link; link = gch_slot(v->h, link - 1)->lnext) {
+	for (link = list; link; link = gch_slot(v->h, link - 1)->lnext) {
 		const struct gcheap_span *d = span_of(v, link - 1);
 
 		if (!d || d->cache != cache || d->state != GCHEAP_SPAN_PARTIAL ||
-		    gch_slot(v->h, link - 1)->lprev != prev || n++ == c->npartial)
+		    !(d->flags & GCHEAP_SPANF_MESHED) == meshed ||
+		    gch_slot(v->h, link - 1)->lprev != prev ||
+		    (*n)++ == v->h->cache[cache]->npartial)
 			return wrong(v, 5, cache, link);
 		prev = link;
 	}
+	return true;
+}
+
+static bool check_list(struct verifier *v, u32 cache)
+{
+	const struct gch_cache *c = v->h->cache[cache];
+	u32 n = 0;
+
+	if (!check_links(v, cache, c->partial, false, &n) ||
+	    !check_links(v, cache, c->meshed, true, &n))
+		return false;
 	if (n != c->npartial || n != c->seen_partial)
 		return wrong(v, 5, cache, n);
 	if (c->nspans != c->seen_spans)
@@ -385,8 +468,10 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 0, v->heap_bytes);
 	if (h->n.meta_bytes != v->meta_bytes)
 		return wrong(v, 10, 1, v->meta_bytes);
-	if (h->n.resident_pages != v->resident)
-		return wrong(v, 10, 2, v->resident);
+	if (h->n.meshed_pages != v->meshed)
+		return wrong(v, 10, 3, v->meshed);
+	if (h->n.resident_pages != v->frames - v->meshed)
+		return wrong(v, 10, 2, v->frames);
 	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->shared || h->nbusy ||
 			    h->worker->ahead.n))
 		return wrong(v, 9, h->qhead, h->qlen);

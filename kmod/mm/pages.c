@@ -53,10 +53,37 @@ static u32 *frame_of(struct gch *g, u64 page)
 		frame[page % GCH_SLOT_PAGES];
 }
 
-static void frame_set(struct gch *g, u64 page, struct page *p)
+/** gch_pages_frame() - the frame behind a heap page; there is one. core.lock held */
+struct page *gch_pages_frame(struct gch *g, u64 page)
+{
+	return pfn_to_page(*frame_of(g, page));
+}
+
+/** gch_pages_set() - another frame, whose reference is the slot's from here on */
+void gch_pages_set(struct gch *g, u64 page, struct page *p)
 {
 	WRITE_ONCE(*frame_of(g, page), page_to_pfn(p));
+}
+
+static void frame_set(struct gch *g, u64 page, struct page *p)
+{
+	gch_pages_set(g, page, p);
 	g->core.n.resident_pages++;
+}
+
+/* Without a frame: what it had goes, unless others share it. */
+static void frame_drop(struct gch *g, u64 page)
+{
+	struct page *p = gch_pages_frame(g, page);
+
+	if (gch_mesh_leave(&g->core, page)) {
+		set_page_private(p, page_private(p) - 1);
+	} else {
+		g->core.n.resident_pages--;
+		g->pages_released++;
+	}
+	WRITE_ONCE(*frame_of(g, page), 0);
+	put_page(p);
 }
 
 static bool page_in_span(struct gch *g, u64 page)
@@ -229,6 +256,34 @@ void gch_slack_drop(struct gch *g)
 {
 	while (g->nslack)
 		__free_page(g->slack[--g->nslack]);
+	while (g->nspare)
+		__free_page(g->spare[--g->nspare]);
+}
+
+/**
+ * gch_spare_fill() - bring in the frames that a split lacked (-ENOBUFS)
+ *
+ * Without the lock; may sleep. Others may take them first: then they have got on. Return:
+ * whether to try again: there was memory.
+ */
+bool gch_spare_fill(struct gch *g)
+{
+	struct page *page;
+
+	while (!READ_ONCE(g->dead) && READ_ONCE(g->nspare) < READ_ONCE(g->spare_want)) {
+		page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!page)
+			return false;
+		env_lock(&g->core.lock);
+		if (g->nspare < GCH_SPAN_PAGES && !READ_ONCE(g->dead)) {
+			g->spare[g->nspare++] = page;
+			page = NULL;
+		}
+		env_unlock(&g->core.lock);
+		if (page)
+			__free_page(page);
+	}
+	return !READ_ONCE(g->dead);
 }
 
 /*
@@ -319,25 +374,12 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 	return 0;
 }
 
-/**
- * gch_pages_populate() - back and map the spans the caller was just given
- * @span, @n: the spans, at most GCHEAP_BATCH, or one large object
- *
- * Of an object of more than GCH_BATCH_PAGES the first so many.
- *
- * Return: 0, -ENOMEM (memory or the memory cgroup; the spans are still the
- * caller's, partly backed), -EINTR, -ENXIO.
- */
-int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
+static int pages_fetch(struct gch *g, const u32 *span, u32 n)
 {
-	struct gch_batch_pages *b;
+	struct gch_batch_pages *b = kmalloc(sizeof(*b), GFP_KERNEL);
 	int err = 0;
 	u32 m;
 
-	/* mostly they have their pages from earlier use */
-	if (!pages_missing(g, span, n, NULL, 1))
-		return READ_ONCE(g->track.protected) ? pages_unprotect(g, span, n) : 0;
-	b = kmalloc(sizeof(*b), GFP_KERNEL);
 	if (!b)
 		return -ENOMEM;
 	m = pages_missing(g, span, n, b->missing, GCH_BATCH_PAGES);
@@ -349,6 +391,27 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
 		gch_slack_drop(g);
 		env_unlock(&g->core.lock);
 	}
+	return err;
+}
+
+/**
+ * gch_pages_populate() - back and map the spans the caller was just given
+ * @span, @n: the spans, at most GCHEAP_BATCH, or one large object
+ *
+ * Of an object of more than GCH_BATCH_PAGES the first so many.
+ *
+ * Return: 0, -ENOMEM (memory or the memory cgroup; the spans are still the
+ * caller's, partly backed), -EINTR, -ENXIO.
+ */
+int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
+{
+	int err = 0;
+
+	/* mostly they have their pages from earlier use */
+	if (pages_missing(g, span, n, NULL, 1))
+		err = pages_fetch(g, span, n);
+	if (!err && READ_ONCE(g->track.protected))
+		err = pages_unprotect(g, span, n);
 	return err;
 }
 
@@ -377,9 +440,56 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 	}
 }
 
+#define ZAP_GAP	16	/* pages in between that are zapped as well: a fault each, if used */
+
 /**
- * gch_pages_release() - give the frames of pages without live cells back to the system
- * @page: the first of @n in a row
+ * gch_zap_add() - zap a page's entry, with those of others that are not far from it
+ * @z: zeroed at first; pages come in rising order
+ *
+ * One flush for each stretch of them, at the latest in gch_zap_end(): only then nobody has
+ * a translation left.
+ */
+void gch_zap_add(struct gch *g, struct gch_zap *z, u64 page)
+{
+	if (z->end && page > z->end + ZAP_GAP)
+		gch_zap_end(g, z);
+	if (!z->end)
+		z->page = page;
+	z->end = page + 1;
+}
+
+/** gch_zap_end() - what was added is zapped, and all processors know; core.lock held */
+void gch_zap_end(struct gch *g, struct gch_zap *z)
+{
+	if (z->end)
+		unmap_mapping_range(g->inode->i_mapping, z->page << PAGE_SHIFT,
+				    (z->end - z->page) << PAGE_SHIFT, 1);
+	z->end = 0;
+}
+
+/**
+ * gch_pages_release_some() - give the frames of pages that hold nothing back to the system
+ * @v: @n spans in rising order, and which of their pages
+ *
+ * As gch_pages_release().
+ */
+void gch_pages_release_some(struct gch *g, const struct gch_vacant *v, u32 n)
+{
+	struct gch_zap z = { };
+	u32 i, pages;
+
+	for (i = 0; i < n; i++)
+		for (pages = v[i].pages; pages; pages &= pages - 1)
+			gch_zap_add(g, &z, (u64)v[i].id * GCH_SLOT_PAGES + __ffs(pages));
+	gch_zap_end(g, &z);
+	for (i = 0; i < n; i++)
+		for (pages = v[i].pages; pages; pages &= pages - 1)
+			frame_drop(g, (u64)v[i].id * GCH_SLOT_PAGES + __ffs(pages));
+}
+
+/**
+ * gch_pages_release() - give the frames of pages back to the system
+ * @page: the first of @n in a row; what they hold is of no use any more
  *
  * core.lock held, not in a frozen phase. Someone who has pinned a page keeps
  * it, and nothing else.
@@ -391,16 +501,9 @@ void gch_pages_release(struct gch *g, u64 page, u64 n)
 	env_assert_held(&g->core.lock);
 	unmap_mapping_range(g->inode->i_mapping, page << PAGE_SHIFT,
 			    (end - page) << PAGE_SHIFT, 1);
-	for (; page < end; page++) {
-		u32 *frame = frame_of(g, page);
-
-		if (!*frame)
-			continue;
-		put_page(pfn_to_page(*frame));
-		WRITE_ONCE(*frame, 0);
-		g->core.n.resident_pages--;
-		g->pages_released++;
-	}
+	for (; page < end; page++)
+		if (*frame_of(g, page))
+			frame_drop(g, page);
 }
 
 /** gch_tcb_page() - a page of the thread control blocks, by number

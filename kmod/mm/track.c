@@ -149,8 +149,8 @@ static const struct gch_slot *block_slots(struct gch *g, u64 page)
 }
 
 /*
- * The page behind a heap page. Frames are taken away by the collector only, chunks not
- * while marking is under way, so the collector may look without the lock.
+ * The page behind a heap page. core.lock held, since others take frames away as well. Who has
+ * a page locked never waits for core.lock.
  */
 static struct page *frame_page(struct gch *g, u64 page)
 {
@@ -211,8 +211,10 @@ static void settle_all(struct gch *g)
 	for (first = 0; first < end; first += WINDOW) {
 		struct walk w = { .page = first, .end = min_t(u64, first + WINDOW, end) };
 
+		env_lock(&g->core.lock);
 		while ((p = walk_next(g, &w)))
 			settle_page(p);
+		env_unlock(&g->core.lock);
 		cond_resched();
 	}
 }
@@ -305,11 +307,28 @@ static void clean(struct gch *g, u64 first, u64 n)
 /* Written by others than the program's own instructions. */
 static bool page_written(struct page *p, bool *pinned)
 {
-	*pinned = page_ref_count(p) > 2 + atomic_read(&p->_mapcount);
+	/* R11: its barrier pairs with the release of a pin, after PG_dirty was set. */
+	*pinned = gch_frame_pinned(p);
 	if (!gch_rule(11))
 		*pinned = false;
-	smp_mb();	/* R11: pairs with the release of a pin, after PG_dirty was set */
 	return TestClearPageDirty(p) || *pinned;
+}
+
+/* R17: PG_dirty does not tell which of the pages that share a frame was written. */
+static u64 frame_dirty(struct gch *g, u64 page, bool log)
+{
+	u64 at = page, count = 0;
+
+	do {
+		count += gch_dirty_set(&g->core, at);
+		if (log) {
+			spin_lock(&g->track.lock);
+			log_page(g, at);
+			spin_unlock(&g->track.lock);
+		}
+		at = gch_mesh_next(&g->core, at);
+	} while (at != page && gch_rule(17));
+	return count;
 }
 
 /* Into the core's dirty pages what is known of a window; core.lock held. */
@@ -321,13 +340,10 @@ static u64 record(struct gch *g, u64 first, u64 n, bool last)
 	bool pinned;
 
 	while ((p = walk_next(g, &w))) {
-		if (page_written(p, &pinned) | test_bit(w.page - 1 - first, g->track.bits))
+		if (page_written(p, &pinned))
+			count += frame_dirty(g, w.page - 1, pinned && last);
+		if (test_bit(w.page - 1 - first, g->track.bits))
 			count += gch_dirty_set(&g->core, w.page - 1);
-		if (pinned && last) {
-			spin_lock(&g->track.lock);
-			log_page(g, w.page - 1);
-			spin_unlock(&g->track.lock);
-		}
 	}
 	return count;
 }
@@ -341,9 +357,11 @@ static void forget(struct gch *g, u64 first, u64 n)
 	struct walk w = { .page = first, .end = first + n };
 	struct page *p;
 
+	env_lock(&g->core.lock);
 	while ((p = walk_next(g, &w)))
 		if (PageDirty(p))
 			ClearPageDirty(p);
+	env_unlock(&g->core.lock);
 }
 
 static u64 window(struct gch *g, u64 first, u64 n, bool protecting, bool recording)
@@ -425,8 +443,10 @@ static void protect_taken(struct gch *g)
 	u32 gap = t->way == GCHEAP_TRACK_UNMAP ? 8 : 512, i, first;
 
 	smp_mb();	/* B3 */
+	env_lock(&g->core.lock);
 	for (i = 0; i < t->ntaken; i++)
 		settle_page(frame_page(g, t->taken[i]));
+	env_unlock(&g->core.lock);
 	sort(t->taken, t->ntaken, sizeof(*t->taken), by_number, NULL);
 	for (i = 0; i < t->ntaken; i++) {
 		for (first = t->taken[i]; i + 1 < t->ntaken &&

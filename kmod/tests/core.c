@@ -14,6 +14,7 @@ ulong gch_rules_off;
 #include "../core/free.c"
 #include "../core/heap.c"
 #include "../core/mark.c"
+#include "../core/mesh.c"
 #include "../core/phase.c"
 #include "../core/plan.c"
 #include "../core/queue.c"

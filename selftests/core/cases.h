@@ -101,6 +101,15 @@
 	X(vacant_not) \
 	X(vacant_straddled)
 
+#define GCT_MESH_CASES(X)	\
+	X(mesh_search) \
+	X(mesh_shares) \
+	X(mesh_more) \
+	X(mesh_split) \
+	X(mesh_last) \
+	X(mesh_cache) \
+	X(mesh_broken)
+
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
 	X(cycle_check) \
@@ -136,6 +145,7 @@
 	GCT_WEAK_CASES(X) \
 	GCT_SWEEP_CASES(X) \
 	GCT_VACANT_CASES(X) \
+	GCT_MESH_CASES(X) \
 	GCT_CYCLE_CASES(X) \
 	GCT_VERIFY_CASES(X) \
 	GCT_FAIL_CASES(X) \

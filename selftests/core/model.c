@@ -920,6 +920,8 @@ static void cycle(struct model *m)
 	sim_verify(m->s);
 	if (!pick(m, 3))
 		sim_release(m->s, pick(m, 4));
+	if (!pick(m, 3))
+		m->st->meshed += sim_mesh(m->s, pick(m, 4));
 	if (pick(m, 2))
 		m->st->vacated += sim_vacate(m->s, pick(m, 2));
 	m->st->cycles++;
@@ -964,6 +966,7 @@ static void tear_down(struct model *m)
 	compare(m);
 	while (m->n)
 		forget(m, m->n - 1);
+	m->st->split += m->s->split;
 	sim_close(m->s);
 }
 

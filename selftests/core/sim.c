@@ -31,7 +31,55 @@ static void meta_changed(struct gch_heap *h, u32 chunk)
 	sim_of(h)->meta_changes++;
 }
 
+static void drop_frame(struct sim *s, u64 page);
+
+/* A page leaves those it shares a frame with; @fresh is its own then, with what is live there. */
+static void split_page(struct sim *s, u64 page, u32 fresh)
+{
+	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES], g;
+	char *from = env_frame_addr(*frame), *to = env_frame_addr(fresh);
+	struct gch_granules map;
+
+	CHECK(gch_mesh_map(&s->h, page, false, &map));
+	for (g = 0; g < GCH_PAGE_GRANULES; g++) {
+		if (!(map.word[g / 64] & (1ull << (g % 64))))
+			continue;
+		memcpy(to + g * GCHEAP_GRANULE, from + g * GCHEAP_GRANULE, GCHEAP_GRANULE);
+		memset(from + g * GCHEAP_GRANULE, 0, GCHEAP_GRANULE);
+	}
+	*frame = fresh;
+	s->h.n.resident_pages++;
+	CHECK(gch_mesh_leave(&s->h, page));
+	s->split++;
+}
+
+static int split(struct gch_heap *h, u32 id)
+{
+	u64 page = (u64)id * GCH_SLOT_PAGES, end = page + gch_desc(h, id)->nslots * GCH_SLOT_PAGES;
+	u32 fresh;
+
+	for (; page < end; page++) {
+		if (gch_mesh_next(h, page) == page)
+			continue;
+		fresh = gct_frame_alloc();
+		if (!fresh)
+			return -ENOMEM;
+		split_page(sim_of(h), page, fresh);
+	}
+	return 0;
+}
+
+static void drop(struct gch_heap *h, u32 id, u32 n)
+{
+	u32 p;
+
+	for (p = 0; p < n * GCH_SLOT_PAGES; p++)
+		drop_frame(sim_of(h), (u64)id * GCH_SLOT_PAGES + p);
+}
+
 static const struct gch_ops ops = {
+	.split = split,
+	.drop = drop,
 	.tcb = tcb,
 	.tcb_pos = tcb_pos,
 	.tcb_reset = tcb_reset,
@@ -75,9 +123,11 @@ static void drop_frame(struct sim *s, u64 page)
 
 	if (!*frame)
 		return;
-	gct_frame_free(*frame);
+	if (!gch_mesh_leave(&s->h, page)) {
+		gct_frame_free(*frame);
+		s->h.n.resident_pages--;
+	}
 	*frame = 0;
-	s->h.n.resident_pages--;
 }
 
 static void drop_frames(struct sim *s, u32 id)
@@ -674,17 +724,62 @@ void sim_release(struct sim *s, u32 keep)
 	gch_chunk_trim(&s->h);
 }
 
+/* Have a page share another's frame, if it still may. */
+static bool share(struct sim *s, u64 page, u64 into)
+{
+	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES], g;
+	char *from = env_frame_addr(*frame), *to = env_frame_addr(gch_heap_frame(&s->h, into));
+	struct gch_granules map;
+
+	if (!gch_mesh_fits(&s->h, page, into, &map) || gch_mesh_ensure(&s->h, page) ||
+	    gch_mesh_ensure(&s->h, into))
+		return false;
+	for (g = 0; g < GCH_PAGE_GRANULES; g++)
+		if (map.word[g / 64] & (1ull << (g % 64)))
+			memcpy(to + g * GCHEAP_GRANULE, from + g * GCHEAP_GRANULE,
+			       GCHEAP_GRANULE);
+	gct_frame_free(*frame);
+	s->h.n.resident_pages--;
+	*frame = gch_heap_frame(&s->h, into);
+	gch_mesh_join(&s->h, page, into);
+	return true;
+}
+
+/* Mesh all that can be: how many pages have another one's frame now. */
+u64 sim_mesh(struct sim *s, bool now)
+{
+	u32 room = (s->h.top + GCH_SPAN_SLOTS_MAX) * GCH_SLOT_PAGES, n = 0, at = 0, i;
+	struct gch_mesh_page *p = env_zalloc(room * sizeof(*p));
+	u32 *scratch = env_zalloc(2 * room * sizeof(*scratch));
+	u64 before = s->h.n.meshed_pages;
+
+	if (p && scratch) {
+		while (gch_mesh_gather(&s->h, &at, 10, now, p, room, &n))
+			;
+		gch_mesh_search(p, n, scratch, scratch + room);
+		for (i = 0; i < n; i++)
+			if (p[i].into != GCH_MESH_STAYS)
+				share(s, p[i].page, p[p[i].into].page);
+	}
+	env_free(p);
+	env_free(scratch);
+	return s->h.n.meshed_pages - before;
+}
+
 /* Give back the frames of pages that hold nothing, in spans in use: how many. */
 u64 sim_vacate(struct sim *s, bool now)
 {
 	u64 before = s->h.n.resident_pages;
-	u32 at = 0, id, pages;
+	struct gch_vacant v[3];
+	u32 at = 0, n, i;
 	bool more;
 
 	do {
-		more = gch_vacant_next(&s->h, &at, 100, now, &id, &pages);
-		for (; pages; pages &= pages - 1)
-			drop_frame(s, (u64)id * GCH_SLOT_PAGES + env_ctz64(pages));
+		more = gch_vacant_gather(&s->h, &at, 100, now, v, ARRAY_SIZE(v), &n);
+		for (i = 0; i < n; i++)
+			for (; v[i].pages; v[i].pages &= v[i].pages - 1)
+				drop_frame(s, (u64)v[i].id * GCH_SLOT_PAGES +
+					   env_ctz64(v[i].pages));
 	} while (more);
 	return before - s->h.n.resident_pages;
 }

@@ -43,6 +43,7 @@ struct sim {
 	bool scribbled;
 	u32 want;
 	u64 meta_changes;
+	u64 split;		/* pages that had shared a frame */
 	u32 tries, fills;	/* sim_again() */
 	u64 ambiguous[SIM_ROOTS], precise[SIM_ROOTS];
 	bool tracking;
@@ -102,6 +103,7 @@ void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);
 void sim_cycle(struct sim *s);
 void sim_release(struct sim *s, u32 keep);
+u64 sim_mesh(struct sim *s, bool now);
 u64 sim_vacate(struct sim *s, bool now);
 
 /* xorshift64*: the same sequence in every home. */
