@@ -431,6 +431,7 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_SOFT_LIMIT] = GCHEAP_PARAM_SOFT_LIMIT,
 		[GCHEAP_TUNE_WORKERS] = GCHEAP_PARAM_WORKERS,
 		[GCHEAP_TUNE_RELEASE] = GCHEAP_PARAM_RELEASE,
+		[GCHEAP_TUNE_MESH] = GCHEAP_PARAM_MESH,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

@@ -85,6 +85,10 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(helped_bytes);
 	GCH_COPY(root_words_same);
 	GCH_COPY(pages_vacated);
+	GCH_COPY(meshed_bytes);
+	GCH_COPY(pages_meshed);
+	GCH_COPY(pages_split);
+	GCH_COPY(pages_busy);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

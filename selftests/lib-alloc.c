@@ -182,6 +182,45 @@ TEST(limit)
 	CHECK_EQ(gcheap_close(h), 0);
 }
 
+/* Mixed sizes, of which one in 16 is left: they take less memory, and go on. */
+TEST(compact)
+{
+	enum { N = 100000 };
+	static uint64_t *kept[N / 16];
+	struct gcheap_stats before, s;
+	uint64_t seed = 1, on = 0;
+
+	CHECK_EQ(gcheap_hold(), 0);
+	for (int i = 0; i < N; i++) {
+		size_t n = 16 + rnd(&seed) % 500;
+		uint64_t *p = memset(gcheap_alloc(n), i & 127, n);
+
+		p[0] = n;
+		if (!(rnd(&seed) % 16) && on < N / 16)
+			kept[on++] = p;
+	}
+	CHECK_EQ(gcheap_thread_flush(), 0);
+	CHECK_EQ(gcheap_collect(), 0);
+	CHECK_EQ(gcheap_stats(&before), 0);
+	CHECK_EQ(gcheap_compact(), 0);
+	CHECK_EQ(gcheap_stats(&s), 0);
+	diag("%" PRIu64 " KiB live, %" PRIu64 " KiB resident, then %" PRIu64, s.live_bytes >> 10,
+	     before.resident_bytes >> 10, s.resident_bytes >> 10);
+	CHECK(s.pages_meshed > 0);
+	CHECK(s.resident_bytes <= s.live_bytes * 5 / 2);
+	for (size_t i = 0; i < on; i++) {
+		const char *text = (const char *)kept[i];
+
+		for (size_t n = 8; n < kept[i][0]; n++)
+			CHECK_EQ(text[n], text[8]);
+	}
+	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_MESH, 2), -EINVAL);
+	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_MESH, 0), 0);
+	CHECK_EQ(gcheap_tuned(NULL, GCHEAP_TUNE_MESH, &on), 0);
+	CHECK_EQ(on, 0);
+	CHECK_EQ(gcheap_verify(), 0);
+}
+
 TEST(fork_and_exec)
 {
 	int status;

@@ -75,7 +75,8 @@ GCH_API void GC_gcollect(void)
 
 GCH_API void GC_gcollect_and_unmap(void)
 {
-	GC_gcollect();
+	if (!READ_ONCE(bdw.disabled))
+		gcheap_compact();
 }
 
 /* @stop is asked once: then it is for the kernel to end an attempt, or not. */

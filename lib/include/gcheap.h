@@ -160,6 +160,7 @@ enum gcheap_tunable {
 				 * are processors */
 	GCHEAP_TUNE_RELEASE,	/* 1: pages without objects go back to the system, among
 				 * objects as well */
+	GCHEAP_TUNE_MESH,	/* 1: gcheap_compact() lets pages share memory */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -336,8 +337,9 @@ int gcheap_heap_thread_flush(struct gcheap *heap);
 /**
  * gcheap_collect - collect, and return when it is done, sweeping included
  * -EAGAIN: given up after several attempts (a root could not be read).
- * gcheap_compact - the same, and give back every page that it leaves without objects;
- *	others do so with what will not soon be used
+ * gcheap_compact - the same, and then take as little memory as can be: pages share some
+ *	where objects allow it, and those without go back, soon to be used again or
+ *	not. What threads are allocating from stays.
  * gcheap_collect_start - ask for a collection and go on
  */
 int gcheap_collect(void);
@@ -439,7 +441,11 @@ struct gcheap_stats {
 	uint64_t helped_bytes;		/* total, marked by others beside the collector */
 	uint64_t root_words_same;	/* last: of root_words, not marked from twice */
 	uint64_t pages_vacated;		/* total, of pages_released: among objects */
-	uint64_t reserved[7];
+	uint64_t meshed_bytes;		/* now: of pages that have the memory of others */
+	uint64_t pages_meshed;		/* total, given it */
+	uint64_t pages_split;		/* total, given their own again */
+	uint64_t pages_busy;		/* total, not moved since somebody had them pinned */
+	uint64_t reserved[3];
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
