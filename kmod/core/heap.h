@@ -466,7 +466,6 @@ struct gch_vacant {
 bool gch_vacant_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_vacant *v,
 		       u32 room, u32 *n);
 
-
 /* mesh.c */
 #define GCH_MESH_PROBES	64
 #define GCH_MESH_RING	64	/* pages that share a frame at most */
@@ -723,6 +722,32 @@ static inline u32 gch_heap_frame(const struct gch_heap *h, u64 page)
 static inline u64 gch_slot_addr(const struct gch_heap *h, u32 id)
 {
 	return h->base + ((u64)id << GCHEAP_SLOT_SHIFT);
+}
+
+/* Cells from @lo to below @hi are those that reach into a page of their span's. */
+static inline void gch_page_cells(const struct gcheap_span *d, u32 page, u32 *lo, u32 *hi)
+{
+	*lo = gch_cell_of(page << GCH_PAGE_SHIFT, d->recip);
+	*hi = gch_cell_of(((page + 1) << GCH_PAGE_SHIFT) - 1, d->recip) + 1;
+	*hi = min_t(u32, *hi, d->ncells);
+}
+
+static inline bool gch_granules_disjoint(const struct gch_granules *a, const struct gch_granules *b)
+{
+	u64 both = 0;
+	u32 w;
+
+	for (w = 0; w < ARRAY_SIZE(a->word); w++)
+		both |= a->word[w] & b->word[w];
+	return !both;
+}
+
+static inline void gch_granules_add(struct gch_granules *a, const struct gch_granules *b)
+{
+	u32 w;
+
+	for (w = 0; w < ARRAY_SIZE(a->word); w++)
+		a->word[w] |= b->word[w];
 }
 
 static inline bool gch_span_owned(const struct gcheap_span *d)

@@ -106,12 +106,11 @@ bool gch_mesh_leave(struct gch_heap *h, u64 page)
 void gch_mesh_cells(const struct gch_heap *h, u64 page, u32 id, struct gch_granules *map)
 {
 	const struct gcheap_span *d = gch_desc(h, id);
-	u32 start = (page - (u64)id * GCH_SLOT_PAGES) * GCH_PAGE_GRANULES;
-	u32 end = start + GCH_PAGE_GRANULES, size = d->cell_granules, w, v;
-	u32 first = gch_cell_of(start * GCHEAP_GRANULE, d->recip);
-	u32 last = min(gch_cell_of(end * GCHEAP_GRANULE - 1, d->recip) + 1, (u32)d->ncells);
+	u32 in_span = page - (u64)id * GCH_SLOT_PAGES, start = in_span * GCH_PAGE_GRANULES;
+	u32 end = start + GCH_PAGE_GRANULES, size = d->cell_granules, first, last, w, v;
 	const u64 *live = gch_live(h, id);
 
+	gch_page_cells(d, in_span, &first, &last);
 	for (w = first / 64; w * 64 < last; w++) {
 		u64 cells = live[w] & gch_word_mask(w, first, last);
 
@@ -157,12 +156,6 @@ u32 gch_mesh_map(const struct gch_heap *h, u64 page, bool others, struct gch_gra
 	return n;
 }
 
-static bool disjoint(const struct gch_granules *a, const struct gch_granules *b)
-{
-	return !((a->word[0] & b->word[0]) | (a->word[1] & b->word[1]) |
-		 (a->word[2] & b->word[2]) | (a->word[3] & b->word[3]));
-}
-
 /**
  * gch_mesh_fits() - may a page share another's frame, by now
  * @map: out: what it has there
@@ -176,7 +169,7 @@ bool gch_mesh_fits(const struct gch_heap *h, u64 page, u64 into, struct gch_gran
 	if (page == into || gch_mesh_next(h, page) != page || !gch_mesh_map(h, page, false, map))
 		return false;
 	n = gch_mesh_map(h, into, true, &other);
-	return n && n < GCH_MESH_RING && disjoint(map, &other);
+	return n && n < GCH_MESH_RING && gch_granules_disjoint(map, &other);
 }
 
 static u32 granules_in(const struct gch_granules *map)
@@ -258,10 +251,7 @@ static void sort_pages(const struct gch_mesh_page *p, u32 n, u32 *order)
 
 static void merge(struct gch_mesh_page *into, const struct gch_mesh_page *p)
 {
-	u32 w;
-
-	for (w = 0; w < ARRAY_SIZE(p->map.word); w++)
-		into->map.word[w] |= p->map.word[w];
+	gch_granules_add(&into->map, &p->map);
 	into->granules += p->granules;
 	into->pages += p->pages;
 }
@@ -287,7 +277,7 @@ u32 gch_mesh_search(struct gch_mesh_page *p, u32 n, u32 *order, u32 *frame)
 			if (at >= frames)
 				at = 0;
 			f = &p[frame[at]];
-			if (!disjoint(&f->map, &q->map))
+			if (!gch_granules_disjoint(&f->map, &q->map))
 				continue;
 			merge(f, q);
 			q->into = frame[at];

@@ -13,12 +13,10 @@ static_assert(GCH_SPAN_SLOTS_MAX * GCH_SLOT_PAGES <= 32, "a span's pages are bit
 
 static bool page_vacant(const struct gch_heap *h, u32 id, const struct gcheap_span *d, u32 page)
 {
-	u32 lo = gch_cell_of(page << GCH_PAGE_SHIFT, d->recip);
-	u32 hi = gch_cell_of(((page + 1) << GCH_PAGE_SHIFT) - 1, d->recip) + 1;
 	const u64 *live = gch_live(h, id);
-	u32 w;
+	u32 lo, hi, w;
 
-	hi = min_t(u32, hi, d->ncells);
+	gch_page_cells(d, page, &lo, &hi);
 	for (w = lo / 64; w * 64 < hi; w++)
 		if (live[w] & gch_word_mask(w, lo, hi))
 			return false;
@@ -30,8 +28,7 @@ static u32 vacant_pages(const struct gch_heap *h, u32 id, const struct gcheap_sp
 	u32 n = d->nslots * GCH_SLOT_PAGES, pages = 0, p;
 
 	for (p = 0; p < n; p++)
-		if (gch_slot(h, id + p / GCH_SLOT_PAGES)->frame[p % GCH_SLOT_PAGES] &&
-		    page_vacant(h, id, d, p))
+		if (gch_heap_frame(h, (u64)id * GCH_SLOT_PAGES + p) && page_vacant(h, id, d, p))
 			pages |= 1u << p;
 	return pages;
 }

@@ -238,30 +238,18 @@ static bool next_shared(struct verifier *v, u64 page, u64 *next, u32 *id)
 	       gch_heap_frame(h, *next) == gch_heap_frame(h, page);
 }
 
-static bool overlap(const struct gch_granules *a, const struct gch_granules *b)
-{
-	u64 both = 0;
-	u32 w;
-
-	for (w = 0; w < ARRAY_SIZE(a->word); w++)
-		both |= a->word[w] & b->word[w];
-	return both;
-}
-
 /* A ring, from its first page: all of it has been seen when that comes again. */
 static bool check_ring(struct verifier *v, u64 page, u32 id)
 {
 	struct gch_granules all = { }, one;
 	u64 at = page, n = 0;
-	u32 w;
 
 	do {
 		memset(&one, 0, sizeof(one));
 		gch_mesh_cells(v->h, at, id, &one);
-		if (overlap(&all, &one))
+		if (!gch_granules_disjoint(&all, &one))
 			return wrong(v, 13, id, at);
-		for (w = 0; w < ARRAY_SIZE(all.word); w++)
-			all.word[w] |= one.word[w];
+		gch_granules_add(&all, &one);
 		if (!next_shared(v, at, &at, &id) || n++ > v->h->n.meshed_pages)
 			return wrong(v, 13, id, at);
 		if (at < page)

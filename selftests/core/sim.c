@@ -31,12 +31,17 @@ static void meta_changed(struct gch_heap *h, u32 chunk)
 	sim_of(h)->meta_changes++;
 }
 
+static u32 *frame_of(struct sim *s, u64 page)
+{
+	return &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES];
+}
+
 static void drop_frame(struct sim *s, u64 page);
 
 /* A page leaves those it shares a frame with; @fresh is its own then, with what is live there. */
 static void split_page(struct sim *s, u64 page, u32 fresh)
 {
-	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES], g;
+	u32 *frame = frame_of(s, page), g;
 	char *from = env_frame_addr(*frame), *to = env_frame_addr(fresh);
 	struct gch_granules map;
 
@@ -119,7 +124,7 @@ int sim_try_open(struct sim *s, u64 size)
 
 static void drop_frame(struct sim *s, u64 page)
 {
-	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES];
+	u32 *frame = frame_of(s, page);
 
 	if (!*frame)
 		return;
@@ -727,7 +732,7 @@ void sim_release(struct sim *s, u32 keep)
 /* Have a page share another's frame, if it still may. */
 static bool share(struct sim *s, u64 page, u64 into)
 {
-	u32 *frame = &gch_slot(&s->h, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES], g;
+	u32 *frame = frame_of(s, page), g;
 	char *from = env_frame_addr(*frame), *to = env_frame_addr(gch_heap_frame(&s->h, into));
 	struct gch_granules map;
 
