@@ -108,7 +108,7 @@ static void release_free(struct gch *g, u64 keep, bool now)
 		if (kept < keep)
 			kept += (u64)n << GCHEAP_SLOT_SHIFT;
 		else
-			gch_pages_release(g, (u64)id * GCH_SLOT_PAGES, (u64)n * GCH_SLOT_PAGES);
+			gch_pages_release(g, id, n);
 		gch_breathe(g);
 	}
 }

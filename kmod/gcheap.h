@@ -380,7 +380,7 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
 int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
 void gch_zap_add(struct gch *g, struct gch_zap *z, u64 page);
 void gch_zap_end(struct gch *g, struct gch_zap *z);
-void gch_pages_release(struct gch *g, u64 page, u64 n);
+void gch_pages_release(struct gch *g, u32 id, u32 n);
 void gch_pages_release_some(struct gch *g, const struct gch_vacant *v, u32 n);
 void gch_pages_drop(struct gch *g);
 void gch_pages_destroy(struct gch *g);

@@ -88,7 +88,7 @@ static int op_split(struct gch_heap *h, u32 id)
 
 static void op_drop(struct gch_heap *h, u32 id, u32 n)
 {
-	gch_pages_release(of_core(h), (u64)id * GCH_SLOT_PAGES, (u64)n * GCH_SLOT_PAGES);
+	gch_pages_release(of_core(h), id, n);
 }
 
 static const struct gch_ops core_ops = {

@@ -260,47 +260,21 @@ void gch_slack_drop(struct gch *g)
 		__free_page(g->spare[--g->nspare]);
 }
 
-/**
- * gch_spare_fill() - bring in the frames that a split lacked (-ENOBUFS)
- *
- * Without the lock; may sleep. Others may take them first: then they have got on. Return:
- * whether to try again: there was memory.
+/*
+ * Charged pages for a stock, until it has @want of them. Without the lock; may sleep. Others
+ * may take them meanwhile: then they have got on. Return: false: no memory, or dead.
  */
-bool gch_spare_fill(struct gch *g)
+static bool stock_fill(struct gch *g, struct page **stock, u32 *have, u32 want)
 {
 	struct page *page;
 
-	while (!READ_ONCE(g->dead) && READ_ONCE(g->nspare) < READ_ONCE(g->spare_want)) {
+	while (READ_ONCE(*have) < want) {
 		page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 		if (!page)
 			return false;
 		env_lock(&g->core.lock);
-		if (g->nspare < GCH_SPAN_PAGES && !READ_ONCE(g->dead)) {
-			g->spare[g->nspare++] = page;
-			page = NULL;
-		}
-		env_unlock(&g->core.lock);
-		if (page)
-			__free_page(page);
-	}
-	return !READ_ONCE(g->dead);
-}
-
-/*
- * Fill it up. A heap must not take the last page that the program's memory
- * cgroup allows: the program's next fault, on its stack say, would have it killed.
- */
-static bool slack_fill(struct gch *g)
-{
-	struct page *page = NULL;
-
-	while (READ_ONCE(g->nslack) < GCH_SLACK) {
-		page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-		if (!page)
-			return false;
-		env_lock(&g->core.lock);
-		if (g->nslack < GCH_SLACK && !READ_ONCE(g->dead)) {
-			g->slack[g->nslack++] = page;
+		if (*have < want && !READ_ONCE(g->dead)) {
+			stock[(*have)++] = page;
 			page = NULL;
 		}
 		env_unlock(&g->core.lock);
@@ -310,6 +284,21 @@ static bool slack_fill(struct gch *g)
 			return false;
 	}
 	return true;
+}
+
+/** gch_spare_fill() - bring in the frames that a split lacked (-ENOBUFS): whether to try again */
+bool gch_spare_fill(struct gch *g)
+{
+	return stock_fill(g, g->spare, &g->nspare, READ_ONCE(g->spare_want));
+}
+
+/*
+ * Fill it up. A heap must not take the last page that the program's memory
+ * cgroup allows: the program's next fault, on its stack say, would have it killed.
+ */
+static bool slack_fill(struct gch *g)
+{
+	return stock_fill(g, g->slack, &g->nslack, GCH_SLACK);
 }
 
 struct gch_batch_pages {
@@ -488,15 +477,16 @@ void gch_pages_release_some(struct gch *g, const struct gch_vacant *v, u32 n)
 }
 
 /**
- * gch_pages_release() - give the frames of pages back to the system
- * @page: the first of @n in a row; what they hold is of no use any more
+ * gch_pages_release() - give the frames of slots back to the system
+ * @id: the first of @n in a row; what they hold is of no use any more
  *
  * core.lock held, not in a frozen phase. Someone who has pinned a page keeps
  * it, and nothing else.
  */
-void gch_pages_release(struct gch *g, u64 page, u64 n)
+void gch_pages_release(struct gch *g, u32 id, u32 n)
 {
-	u64 end = page + n;
+	u64 page = (u64)id * GCH_SLOT_PAGES;
+	u64 end = page + (u64)n * GCH_SLOT_PAGES;
 
 	env_assert_held(&g->core.lock);
 	unmap_mapping_range(g->inode->i_mapping, page << PAGE_SHIFT,
@@ -535,7 +525,7 @@ void gch_pages_drop(struct gch *g)
 	env_lock(&g->core.lock);
 	gch_slack_drop(g);
 	while (gch_run_frames(&g->core, at, DROP_BATCH, &id, &n)) {
-		gch_pages_release(g, (u64)id * GCH_SLOT_PAGES, (u64)n * GCH_SLOT_PAGES);
+		gch_pages_release(g, id, n);
 		at = id + n;
 		env_unlock(&g->core.lock);
 		cond_resched();
