@@ -42,15 +42,21 @@ static void vacated(uint64_t pages)
 	CHECK_EQ(raw_status(&h).pages_vacated, pages);
 }
 
-/* Of each slot one object, in its second page, on which something is written. */
-static void sparse(void)
+/* A heap whose only roots are a table's words, and that collects when it is told to. */
+static void start(void *table, size_t bytes, int mesh)
 {
 	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_param(&h, GCHEAP_PARAM_RELEASE, 1);
-	raw_param(&h, GCHEAP_PARAM_MESH, 0);
+	raw_param(&h, GCHEAP_PARAM_MESH, mesh);
 	cache = raw_cache(&h, GCHEAP_NOSCAN, CELL);
 	raw_hold(&h);
-	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, sizeof(kept), NULL);
+	raw_root(&h, GCHEAP_ROOT_PRECISE, table, bytes, NULL);
+}
+
+/* Of each slot one object, in its second page, on which something is written. */
+static void sparse(void)
+{
+	start(kept, sizeof(kept), 0);
 	for (int i = 0; i < SLOTS * A_SLOT; i++) {
 		uint64_t *p = memset(raw_take(&h, cache), 0x5a, CELL);
 
@@ -180,12 +186,7 @@ static uint64_t *scattered[2 * SLOTS];
 
 static void scatter(void)
 {
-	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
-	cache = raw_cache(&h, GCHEAP_NOSCAN, CELL);
-	raw_param(&h, GCHEAP_PARAM_RELEASE, 1);
-	raw_param(&h, GCHEAP_PARAM_MESH, 1);
-	raw_hold(&h);
-	raw_root(&h, GCHEAP_ROOT_PRECISE, scattered, sizeof(scattered), NULL);
+	start(scattered, sizeof(scattered), 1);
 	for (int i = 0; i < SLOTS * A_SLOT; i++) {
 		uint64_t *p = memset(raw_take(&h, cache), 0x5a, CELL);
 		int half = i / (A_SLOT / 2);
