@@ -31,14 +31,25 @@
 #define MARK_NS		(2 * NSEC_PER_MSEC)	/* marking before a look at who is left */
 #define MARK_BATCH	256	/* spans and pages likewise */
 #define ROOT_BATCH	16	/* pieces of roots likewise */
+#define LET_IN_NS	(20 * NSEC_PER_USEC)
+#define FLIPS		64	/* cycles that move objects in a compaction */
 #define CLEAR_BATCH	1024	/* slots whose marks are cleared so */
 
-/** gch_breathe() - drop core.lock so that others get it during long work */
+/**
+ * gch_breathe() - drop core.lock so that others get it during long work
+ *
+ * Who waits for it in a fault does get it: without the delay it would be ours again at once.
+ */
 void gch_breathe(struct gch *g)
 {
+	u64 until;
+
 	gch_unlock(g);
 	gch_stress_point();
 	cond_resched();
+	until = ktime_get_ns() + LET_IN_NS;
+	while (atomic_read(&g->faulting) && ktime_get_ns() < until)
+		cpu_relax();
 	env_lock(&g->core.lock);
 }
 
@@ -51,6 +62,7 @@ static void clear_marks(struct gch *g, bool young)
 		if (g->core.thread[i])
 			gch_drain(g, i);
 	gch_cycle_clear(&g->core);
+	g->core.reuse = !young && !gch_world_inside(&g->world);
 	while (!young && gch_mark_clear(&g->core, &at, CLEAR_BATCH))
 		gch_breathe(g);
 	gch_unlock(g);
@@ -240,6 +252,8 @@ static int attempt(struct gch *g, bool first, bool full)
 
 		/* Marks of an attempt that fails are not complete. */
 		g->sticky = false;
+		if (!concurrent)
+			gch_evacuate_over(g);
 		clear_marks(g, young);
 		gch_crew_engage(g);
 		if (concurrent)
@@ -271,23 +285,53 @@ static int sweep_all(struct gch *g)
 	return 0;
 }
 
-static int cycle(struct gch *g, u32 want)
+/* Mark, with as many attempts as it takes: 0, and the phase is SWEEP, or -errno. */
+static int mark(struct gch *g, bool full)
 {
 	int err = -EAGAIN, i, tries = 0;
+
+	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
+		if (READ_ONCE(g->dead))
+			return -ENXIO;
+		if (i)
+			schedule_timeout_uninterruptible(1 + tries);
+		err = attempt(g, !i, full);
+		tries += !gch_roots_many_missing(&g->roots);
+	}
+	return err;
+}
+
+/*
+ * Mark and sweep again, as often as there is something to move. The cycle is complete
+ * whatever becomes of that: 0, or -ENXIO.
+ */
+static int evacuate(struct gch *g)
+{
+	u64 flips = 0;
+	int err = 0, i;
+
+	for (i = 0; i < FLIPS && !err && gch_evacuate_begin(g, i); i++) {
+		flips = g->core.n.flips;
+		err = mark(g, true);
+		gch_evacuate_over(g);
+		if (!err)
+			err = sweep_all(g);
+		if (g->core.n.flips == flips)
+			break;
+	}
+	return err == -ENXIO ? err : 0;
+}
+
+static int cycle(struct gch *g, u32 want)
+{
+	int err;
 
 	trace_gcheap_cycle_begin(g);
 	gch_world_reap(&g->world);
 	env_lock(&g->core.lock);
 	g->pace.forced = !gch_pace_due(g);
 	env_unlock(&g->core.lock);
-	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
-		if (READ_ONCE(g->dead))
-			return -ENXIO;
-		if (i)
-			schedule_timeout_uninterruptible(1 + tries);
-		err = attempt(g, !i, want & GCH_WANT_FULL);
-		tries += !gch_roots_many_missing(&g->roots);
-	}
+	err = mark(g, want & GCH_WANT_FULL);
 	if (err) {
 		env_lock(&g->core.lock);
 		g->cycles_failed++;
@@ -301,8 +345,12 @@ static int cycle(struct gch *g, u32 want)
 	err = sweep_all(g);
 	if (err)
 		return err;
-	if (want & GCH_WANT_COMPACT)
+	if (want & GCH_WANT_COMPACT) {
+		err = evacuate(g);
+		if (err)
+			return err;
 		gch_compact(g, true);
+	}
 	env_lock(&g->core.lock);
 	gch_cycle_verify(g);
 	g->cycles++;

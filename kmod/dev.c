@@ -144,6 +144,7 @@ static int gch_open(struct inode *inode, struct file *file)
 	g->young = READ_ONCE(gch_young);
 	g->concurrent = gch_concurrent;
 	gch_compact_init(g);
+	gch_evacuate_init(g);
 	g->pause_budget = PAUSE_DEFAULT;
 	mutex_init(&g->fetch);
 	init_waitqueue_head(&g->thawed);

@@ -193,6 +193,29 @@ struct gch_clock {
 	u64 ns;
 };
 
+/** struct gch_held - @n words of a precise root, from @off on, of a page that is held */
+struct gch_held {
+	struct page *page;
+	u32 off, n;
+	bool written;
+};
+
+#define GCH_HELD_MAX	65536
+
+/**
+ * struct gch_flip - memory for an evacuation under way (mm/flip.c)
+ * @move, @target: the core's (struct gch_evac)
+ * @held: the first @nheld, of @held_max
+ * @blind: there are precise roots that could not be read
+ */
+struct gch_flip {
+	struct gch_move *move;
+	struct gch_target *target;
+	struct gch_held *held;
+	u32 nheld, held_max;
+	bool blind;
+};
+
 /**
  * struct gch - a heap
  * @core: the collector's structure; @core.lock protects what follows as well,
@@ -209,7 +232,11 @@ struct gch_clock {
  * @pause_budget: ns that a pause may take to complete the marking, at first
  * @concurrent: mark while the program runs; @check: and check that: @checks of cycles have
  *	found @check_lost objects that would have been lost
- * @mesh: pages share frames when the heap is compacted
+ * @mesh: pages share frames when the heap is compacted; @evacuate: objects move then
+ * @flip: for an evacuation. @pages_zapped before a flip, and @pages_zapped_late in its pause;
+ *	@flip_faults: of the program, on pages not settled yet, @flip_fault_ns of them all and
+ *	_max of the longest; @roots_pinned: pages of precise roots that could not be changed
+ * @faulting: threads that wait for core.lock in a fault
  * @vacant_at: slot from which on they are to be looked for
  * @release: vacant pages are given back; @pages_vacated: so many of @pages_released were
  * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
@@ -234,6 +261,10 @@ struct gch {
 	u64 cycles, cycles_failed;
 	u64 pages_released, pages_vacated, oom_returns;
 	u64 pages_meshed, pages_split, pages_busy;
+	struct gch_flip flip;
+	u64 pages_zapped, pages_zapped_late, roots_pinned;
+	u64 flip_faults, flip_fault_ns, flip_fault_ns_max;
+	atomic_t faulting;
 	u32 vacant_at;
 	struct page *slack[GCH_SLACK];
 	u32 nslack;
@@ -245,7 +276,7 @@ struct gch {
 	u64 pause_budget;
 	bool concurrent;
 	bool check;
-	bool release, mesh;
+	bool release, mesh, evacuate;
 	u8 young;
 	bool sticky;
 	u64 cycles_young;
@@ -345,6 +376,13 @@ int gch_hold(struct gch *g, int delta, u32 *count);
 void gch_compact_init(struct gch *g);
 void gch_compact(struct gch *g, bool now);
 
+/* evacuate.c */
+void gch_evacuate_init(struct gch *g);
+bool gch_evacuate_begin(struct gch *g, bool again);
+int gch_evacuate_record(struct gch *g);
+void gch_evacuate_settle(struct gch *g);
+void gch_evacuate_over(struct gch *g);
+
 /* event.c */
 void gch_events_init(struct gch_events *e);
 void gch_event(struct gch *g, u32 type, u64 a, u64 b, u64 c);
@@ -376,6 +414,8 @@ struct page *gch_pages_frame(struct gch *g, u64 page);
 void gch_pages_set(struct gch *g, u64 page, struct page *p);
 void gch_slack_drop(struct gch *g);
 bool gch_spare_fill(struct gch *g);
+int gch_pages_back(struct gch *g, u32 id);
+u32 gch_pages_backed(struct gch *g, u32 id);
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots);
 int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes);
 void gch_zap_add(struct gch *g, struct gch_zap *z, u64 page);
@@ -391,5 +431,14 @@ void *gch_tcb_page(struct gch *g, u64 page, bool make);
 int gch_remap_share(struct gch *g, const struct gch_mesh_page *p, u32 n, u32 *at);
 int gch_remap_split(struct gch *g, u32 id);
 bool gch_frame_pinned(const struct page *p);
+
+/* mm/flip.c */
+int gch_flip_init(struct gch *g, u32 room);
+void gch_flip_destroy(struct gch *g);
+int gch_flip_back(struct gch *g, u32 id);
+void gch_flip_arm(struct gch *g);
+void gch_flip_roots(struct gch *g);
+bool gch_flip(struct gch *g);
+bool gch_flip_drop(struct gch *g, u32 *at);
 
 #endif

@@ -263,6 +263,9 @@ static int do_cache_create(struct gch *g, union gch_arg *arg)
 	    a->cell_size < GCHEAP_GRANULE || a->cell_size > GCHEAP_CELL_MAX ||
 	    a->cell_size % GCHEAP_GRANULE)
 		return -EINVAL;
+	if (a->flags & GCHEAP_CACHE_MOVABLE &&
+	    (a->flags & GCHEAP_CACHE_LARGE || a->layout == GCHEAP_CONSERVATIVE))
+		return -EINVAL;
 	err = layout_copy(&c, a);
 	if (err)
 		goto err_maps;
@@ -721,6 +724,11 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->mesh = value;
 		break;
+	case GCHEAP_PARAM_EVACUATE:
+		if (value > 1)
+			return -EINVAL;
+		g->evacuate = value;
+		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
@@ -780,6 +788,9 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		break;
 	case GCHEAP_PARAM_MESH:
 		a->value = g->mesh;
+		break;
+	case GCHEAP_PARAM_EVACUATE:
+		a->value = g->evacuate;
 		break;
 	case GCHEAP_PARAM_YOUNG:
 		a->value = g->young;
@@ -885,7 +896,7 @@ static int do_info(struct gch *g, union gch_arg *arg)
 	if (err)
 		return err;
 	err = -ENOENT;
-	if (!gch_resolve(&g->core, a->addr, &r))
+	if (!gch_resolve(&g->core, a->addr, &r) || r.d->state == GCHEAP_SPAN_MOVED)
 		goto out;
 	if (!gch_ref_live(&r) && !gch_thread_handed_out(&g->core, &r))
 		goto out;
@@ -955,7 +966,8 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_SETUP, gcheap_setup, GCHEAP_SETUP_PRECISE_ONLY, true,
 	     do_setup),
 	CALL(GCHEAP_IOC_CACHE_CREATE, gcheap_cache_create,
-	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END | GCHEAP_CACHE_EPHEMERON, true,
+	     GCHEAP_CACHE_LARGE | GCHEAP_CACHE_PAST_END | GCHEAP_CACHE_EPHEMERON |
+	     GCHEAP_CACHE_MOVABLE, true,
 	     do_cache_create),
 	CALL(GCHEAP_IOC_CACHE_DESTROY, gcheap_cache_destroy, 0, false,
 	     do_cache_destroy),

@@ -38,6 +38,17 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->pages_meshed = g->pages_meshed;
 	s->pages_split = g->pages_split;
 	s->pages_busy = g->pages_busy;
+	s->flips = n->flips;
+	s->moved_objects = n->moved_objects;
+	s->moved_bytes = n->moved_bytes;
+	s->spans_pinned = n->spans_pinned;
+	s->flip_pages = n->pages_noted;
+	s->flip_zapped = g->pages_zapped;
+	s->flip_zapped_late = g->pages_zapped_late;
+	s->flip_faults = g->flip_faults;
+	s->flip_fault_ns = g->flip_fault_ns;
+	s->flip_fault_ns_max = g->flip_fault_ns_max;
+	s->roots_pinned = g->roots_pinned;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

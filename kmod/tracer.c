@@ -145,6 +145,8 @@ static int catch_up(struct gch *g, u32 cap)
 
 	err = drain(g);
 	if (!err)
+		err = gch_evacuate_record(g);
+	if (!err)
 		err = rounds(g);
 	if (!err)
 		err = drain_and(g, settle);
@@ -152,6 +154,7 @@ static int catch_up(struct gch *g, u32 cap)
 		err = round_again(g);
 	if (err)
 		return err;
+	gch_flip_arm(g);
 	gch_track_close(&g->track, cap);
 	gch_stress_point();
 	return READ_ONCE(g->track.n) > cap ? round_again(g) : 0;
@@ -245,6 +248,8 @@ static int check_marks(struct gch *g, struct gch_check *c)
 /* The world is to go on, with marking complete or not. */
 static void thaw(struct gch *g, int err)
 {
+	bool flipped;
+
 	env_lock(&g->core.lock);
 	if (err) {
 		gch_track_close(&g->track, 0);
@@ -252,8 +257,12 @@ static void thaw(struct gch *g, int err)
 	} else {
 		gch_track_end(g);
 		gch_cycle_finish(&g->core);
-		/* Until the next cycle writes leave dirty bits, if these are what counts. */
-		g->sticky = g->track.way == GCHEAP_TRACK_DIRTY;
+		flipped = gch_flip(g);
+		/*
+		 * Until the next cycle writes leave dirty bits, if these are what counts.
+		 * What is noted of weak words does not move.
+		 */
+		g->sticky = g->track.way == GCHEAP_TRACK_DIRTY && !flipped;
 		gch_cycle_verify(g);
 		gch_cycle_finalize(&g->core);
 	}
@@ -283,6 +292,8 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 		err = finish_marking(g, t1, budget);
 	if (!err && check->aside)
 		err = check_marks(g, check);
+	if (!err)
+		gch_flip_roots(g);
 	thaw(g, err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();
@@ -344,7 +355,11 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 	gch_pace_begin(g, young);
 	gch_unlock(g);
 	wake_up_all(&g->req.wait);	/* gch_await_begun() */
-	err = trace_pauses(g, bad) ?: drain_and(g, finalize);
+	err = trace_pauses(g, bad);
+	if (!err) {
+		gch_evacuate_settle(g);
+		err = drain_and(g, finalize);
+	}
 	env_lock(&g->core.lock);
 	if (err) {
 		g->sticky = false;

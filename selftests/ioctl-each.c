@@ -282,6 +282,7 @@ TEST(params)
 		{ GCHEAP_PARAM_WORKERS, 0, 3 },
 		{ GCHEAP_PARAM_RELEASE, ~0ull, 0 },
 		{ GCHEAP_PARAM_MESH, ~0ull, 0 },
+		{ GCHEAP_PARAM_EVACUATE, ~0ull, 0 },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;
@@ -310,6 +311,7 @@ TEST(params_out_of_range)
 		{ GCHEAP_PARAM_WORKERS, 0, GCHEAP_WORKERS_MAX + 1 },
 		{ GCHEAP_PARAM_RELEASE, 1, 2 },
 		{ GCHEAP_PARAM_MESH, 1, 2 },
+		{ GCHEAP_PARAM_EVACUATE, 1, 2 },
 		{ GCHEAP_PARAM_GROWTH, 100, 10001 },
 		{ GCHEAP_PARAM_GROWTH, 100, (1ull << 32) + 50 },
 		{ GCHEAP_PARAM_GROWTH, 100, ~0ull },
@@ -323,6 +325,7 @@ TEST(params_out_of_range)
 	raw_param(&h, GCHEAP_PARAM_VERIFY, 0);
 	raw_param(&h, GCHEAP_PARAM_RELEASE, 1);
 	raw_param(&h, GCHEAP_PARAM_MESH, 1);
+	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
 	for (size_t i = 0; i < sizeof(p) / sizeof(*p); i++) {
 		diag("%u: %" PRIu64, p[i].param, p[i].bad);
 		a = (struct gcheap_param){ .size = sizeof(a), .flags = GCHEAP_PARAM_SET,

@@ -142,6 +142,9 @@ enum {				/* gcheap_span.state */
 	GCHEAP_SPAN_PARTIAL	= 2,	/* has free cells, nobody's */
 	GCHEAP_SPAN_OWNED	= 3,	/* handed to a thread */
 	GCHEAP_SPAN_LARGE	= 4,	/* one large object */
+	GCHEAP_SPAN_SOURCE	= 5,	/* its objects are to move */
+	GCHEAP_SPAN_TARGET	= 6,	/* objects move there */
+	GCHEAP_SPAN_MOVED	= 7,	/* they have: nothing is there, nor will be soon */
 };
 #define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero */
 #define GCHEAP_SPANF_COLOUR	(1u << 1) /* kernel: alternates with each sweep */
@@ -149,6 +152,7 @@ enum {				/* gcheap_span.state */
 #define GCHEAP_SPANF_IDLE	(1u << 3) /* kernel: was not handed out lately */
 #define GCHEAP_SPANF_PAST_END	(1u << 4) /* its cache's GCHEAP_CACHE_PAST_END */
 #define GCHEAP_SPANF_MESHED	(1u << 5) /* kernel: its pages may share frames with others */
+#define GCHEAP_SPANF_PINNED	(1u << 6) /* kernel: could not be moved lately */
 
 /**
  * struct gcheap_cursor - a thread's place in its spans of one cache
@@ -251,6 +255,18 @@ struct gcheap_status {
 	__u64 pages_meshed;		/* since the start: given that of another, */
 	__u64 pages_split;		/* given their own again, */
 	__u64 pages_busy;		/* not moved, since somebody had them pinned */
+	__u64 flips;			/* pauses since the start in which objects moved, */
+	__u64 moved_objects;		/* so many, */
+	__u64 moved_bytes;
+	__u64 spans_pinned;		/* and spans that could not: ambiguous references to them,
+					 * finalizers, pages that somebody has pinned */
+	__u64 flip_pages;		/* to be filled or corrected after flips, */
+	__u64 flip_zapped;		/* unmapped before their pauses, */
+	__u64 flip_zapped_late;		/* and in these */
+	__u64 flip_faults;		/* of the program, on those not done yet, */
+	__u64 flip_fault_ns;		/* from fault to page in all, */
+	__u64 flip_fault_ns_max;	/* and at most */
+	__u64 roots_pinned;		/* pages of precise roots that could not be changed */
 };
 
 enum {
@@ -297,13 +313,17 @@ enum {
 #define GCHEAP_FEAT_EPHEMERON	(1ULL << 7)	/* GCHEAP_CACHE_EPHEMERON */
 #define GCHEAP_FEAT_LEND	(1ULL << 8)	/* GCHEAP_IOC_LEND */
 #define GCHEAP_FEAT_COMPACT	(1ULL << 9)	/* GCHEAP_COLLECT_COMPACT, _PARAM_RELEASE */
+#define GCHEAP_FEAT_EVACUATE	(1ULL << 10)	/* GCHEAP_CACHE_MOVABLE */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
-				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT)
+				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
+				 GCHEAP_FEAT_EVACUATE)
 
-#define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots */
+#define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
+					      * keep objects of movable caches from
+					      * moving while the heap is compacted */
 
 /**
  * struct gcheap_setup - GCHEAP_IOC_SETUP, once, before the heap is mapped
@@ -345,6 +365,8 @@ enum {				/* gcheap_cache_create.layout */
 					   * from an ambiguous root or field,
 					   * keeps that cell too (rule R16) */
 #define GCHEAP_CACHE_EPHEMERON	(1u << 2) /* elements are ephemerons */
+#define GCHEAP_CACHE_MOVABLE	(1u << 3) /* objects may be given another address; TYPED or
+					   * NOSCAN, not _LARGE */
 #define GCHEAP_MAP_WORDS	512	/* longest fixed part or element, words */
 #define GCHEAP_NO_LENGTH	0xffffffffu
 
@@ -567,6 +589,9 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_MESH	= 12,	/* 1: compaction lets pages whose objects do not lie at
 					 * the same places share memory: as the module is
 					 * told, 1 */
+	GCHEAP_PARAM_EVACUATE	= 13,	/* 1: compaction moves objects of caches that are
+					 * GCHEAP_CACHE_MOVABLE (with _CONCURRENT): as the
+					 * module is told, 1 */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

@@ -101,6 +101,7 @@ void gch_cycle_abandon(struct gch_heap *h)
 	gch_dirty_forget(h);
 	gch_weak_forget(h);
 	gch_final_end(h);
+	gch_evac_abandon(h);
 	if (h->black) {
 		WRITE_ONCE(h->black, false);
 		gch_span_drop_empty(h);

@@ -77,6 +77,8 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old)
 	*old = 0;
 	if (!gch_object_at(h, addr, &r))
 		return -ENOENT;
+	if (h->evac.state == GCH_EVAC_CHOSEN)
+		gch_evac_pin(h, addr - h->base);
 	link = find(f, addr);
 	if (link) {
 		*old = f->pool[*link - 1].cookie;

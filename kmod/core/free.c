@@ -31,7 +31,8 @@ static void free_cell(struct gch_heap *h, const struct gch_ref *r)
 	if (r->d->state == GCHEAP_SPAN_FULL)
 		gch_span_list(h, r->id);
 	r->d->nlive--;
-	if (!r->d->nlive && !gch_span_may_be_empty(h, r->d)) {
+	if (!r->d->nlive && r->d->state == GCHEAP_SPAN_PARTIAL &&
+	    !gch_span_may_be_empty(h, r->d)) {
 		gch_span_unlist(h, r->id);
 		gch_span_free(h, r->id);
 	}
@@ -66,7 +67,7 @@ bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r)
 		return false;
 	if (gch_span_unswept(h, r->d))
 		gch_sweep_span(h, r->id);	/* the span may go */
-	if (!gch_resolve(h, addr, r))
+	if (!gch_resolve(h, addr, r) || r->d->state == GCHEAP_SPAN_MOVED)
 		return false;
 	if (gch_span_owned(r->d))
 		gch_thread_commit_cell(h, r);

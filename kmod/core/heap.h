@@ -5,8 +5,8 @@
  * Locking: every function that takes a struct gch_heap wants h->lock held,
  * except where it says otherwise. Structure (descriptors, lists, caches,
  * ownership) changes only under h->lock and only outside of the phases in
- * which the world is stopped (invariant I1, gch_phase_frozen()); so marking
- * reads it without the lock. Frames of slots are added under h->lock at any
+ * which the world is stopped (invariant I1, gch_phase_frozen()), or by the flip,
+ * when marking is complete (flip.c); so marking reads it without the lock. Frames of slots are added under h->lock at any
  * time and removed only outside of the frozen phases.
  */
 #ifndef _GCH_CORE_HEAP_H
@@ -25,7 +25,8 @@
  * @frame: page frames that back its two pages, 0: none
  * @qnext: mark queue: 0 not queued, else 1 + next span, GCH_QEND at its end;
  *	GCH_QBUSY while it is being scanned
- * @lnext, @lprev: list of its cache, 1 + id, 0: none
+ * @lnext, @lprev: list of its cache, 1 + id, 0: none; of spans whose cells move, and that
+ *	are in no list: see struct gch_evac
  * @bytes: what the span's cells take, and GCH_SLOT_NOSCAN; 0: no span begins here, or that
  *	is too much
  * @recip: as in its descriptor
@@ -71,6 +72,7 @@ static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page")
  * @nused: their number
  * @weak: pages with weak words whose referents were not marked when they were looked at
  * @dirty: pages to be looked at again by the marker, a bit each
+ * @stale: pages to be settled by the flip or after it, likewise (evacuate.c)
  * @logged: pages being written to, likewise; the platform's, under a lock of its own
  */
 struct gch_chunk {
@@ -83,6 +85,7 @@ struct gch_chunk {
 	u64 used[GCHEAP_CHUNK_SLOTS / 64];
 	u64 weak[GCH_CHUNK_PAGES / 64];
 	u64 dirty[GCH_CHUNK_PAGES / 64];
+	u64 stale[GCH_CHUNK_PAGES / 64];
 	u64 logged[GCH_CHUNK_PAGES / 64];
 	u32 nused;
 };
@@ -103,6 +106,8 @@ struct gch_map {
  * @partial: spans that have free cells and no owner, 1 + id; @meshed: those of them with
  *	GCHEAP_SPANF_MESHED, of which @split_at is the next one to split
  * @npartial: spans in both; @nspans: in all
+ * @moving: live cells of those of its spans that are to move, @nmoves of them, the last of
+ *	which is @last_move - 1; @into: index of the first target (evacuate.c)
  * @seen_partial, @seen_spans: as the verifier counts them
  */
 struct gch_cache {
@@ -122,6 +127,7 @@ struct gch_cache {
 	u32 meshed;
 	u32 split_at;
 	u32 npartial;
+	u32 moving, nmoves, last_move, into;
 	u64 nspans;
 	u32 seen_partial;
 	u64 seen_spans;
@@ -201,6 +207,67 @@ struct gch_counts {
 	u64 spans_handed, span_calls;
 	u64 weak_cleared;
 	u64 last_bad_free;
+	u64 flips;
+	u64 moved_objects, moved_bytes;
+	u64 spans_pinned;		/* that were to move, and could not */
+	u64 pages_noted;		/* to be settled, at flips */
+};
+
+enum {				/* gch_evac.state */
+	GCH_EVAC_NONE,
+	GCH_EVAC_CHOSEN,	/* what refers into sources is noted */
+	GCH_EVAC_FLIPPED,	/* pages are being settled */
+};
+
+/**
+ * struct gch_move - a source
+ * @span: its number
+ * @at: number of its first live cell, among its cache's that move
+ * @count: how many it has
+ * @next: 1 + the next one of its cache
+ * From @at on they hold after the flip.
+ */
+struct gch_move {
+	u32 span;
+	u32 at;
+	u32 count;
+	u32 next;
+};
+
+/**
+ * struct gch_target - a span that takes cells in
+ * @span: its number
+ * @first: the move that its first cell comes from; before the flip, its cache
+ */
+struct gch_target {
+	u32 span;
+	u32 first;
+};
+
+#define GCH_LATE	512
+
+/**
+ * struct gch_evac - an evacuation under way (evacuate.c)
+ * @state: GCH_EVAC_*
+ * @armed: what was noted is not mapped, but for @nlate pages: the first GCH_LATE are @late
+ * @move: the @nmoves sources, and @target: @ntargets, of which @made are there; room for
+ *	@room of each
+ * @nstale: noted pages, and those of sources and targets
+ * @record_at: page to look at next for references; @settle_at: to be settled next
+ * A source's slot has 1 + its move in lnext, and 1 in lprev if it is pinned; a target's
+ * 1 + its number in lnext.
+ */
+struct gch_evac {
+	u8 state;
+	bool armed;
+	u32 nlate;
+	u64 late[GCH_LATE];
+	struct gch_move *move;
+	struct gch_target *target;
+	u32 room, nmoves;
+	u32 ntargets, made;
+	u64 nstale;
+	u64 record_at, settle_at;
 };
 
 struct gch_params {
@@ -342,6 +409,9 @@ struct gch_heap {
 	u32 max_threads;
 	u32 nthreads;
 	struct gch_finals finals;
+	struct gch_evac evac;
+	u32 moved_slots;		/* in spans whose cells have moved */
+	bool reuse;			/* the sweep may free spans whose cells have moved (R7) */
 	struct gch_counts n;
 };
 
@@ -376,7 +446,10 @@ int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id);
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id);
 int gch_thread_large(struct gch_heap *h, u32 number, u32 cache, u64 bytes,
 		     u32 *id);
+int gch_span_bare(struct gch_heap *h, u32 cache, u32 *id);
 void gch_span_free(struct gch_heap *h, u32 id);
+void gch_span_moved(struct gch_heap *h, u32 id);
+void gch_span_reuse(struct gch_heap *h, u32 id);
 void gch_span_list(struct gch_heap *h, u32 id);
 void gch_span_unlist(struct gch_heap *h, u32 id);
 void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor);
@@ -501,6 +574,27 @@ bool gch_mesh_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_
 		     u32 room, u32 *n);
 u32 gch_mesh_search(struct gch_mesh_page *p, u32 n, u32 *order, u32 *frame);
 
+/* evacuate.c */
+void gch_evac_begin(struct gch_heap *h, struct gch_move *move, struct gch_target *target,
+		    u32 room);
+bool gch_evac_gather(struct gch_heap *h, u32 *at, u32 max, u32 sixteenths);
+u32 gch_evac_plan(struct gch_heap *h);
+int gch_evac_target(struct gch_heap *h, u32 *id);
+void gch_evac_abandon(struct gch_heap *h);
+void gch_evac_pin(struct gch_heap *h, u64 off);
+void gch_evac_pin_words(struct gch_heap *h, const u64 *words, size_t n);
+bool gch_evac_refers(const struct gch_heap *h, const u64 *words, size_t n);
+void gch_evac_record_page(struct gch_heap *h, u64 page);
+bool gch_evac_record(struct gch_heap *h, u32 pages);
+void gch_evac_late(struct gch_heap *h, u64 page);
+void gch_evac_flip(struct gch_heap *h);
+bool gch_evac_forward(const struct gch_heap *h, u64 off, u64 *to);
+int gch_evac_touch(struct gch_heap *h, u64 page);
+bool gch_evac_settle(struct gch_heap *h, u32 pages);
+bool gch_stale_next(const struct gch_heap *h, u64 from, u64 *page);
+void gch_evac_end(struct gch_heap *h);
+bool gch_evac_retry(struct gch_heap *h, u32 *at, u32 slots);
+
 /* cycle.c */
 void gch_cycle_clear(struct gch_heap *h);
 void gch_cycle_trace(struct gch_heap *h, bool young);
@@ -547,6 +641,7 @@ u64 gch_plan_start(u64 room, u64 runway);
 u64 gch_plan_room(u64 trigger, u64 from);
 u64 gch_plan_debt(u64 work, u64 done, u64 handed, u64 room);
 u64 gch_plan_retain(u64 heap_bytes, u64 trigger);
+bool gch_plan_evacuate(u64 cells, u32 ncells, u32 spans);
 
 /* verify.c */
 struct gch_fault {

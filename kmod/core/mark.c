@@ -259,6 +259,8 @@ void gch_mark_ambiguous(struct gch_heap *h, const u64 *words, size_t n)
 {
 	struct marker m;
 
+	if (h->evac.state == GCH_EVAC_CHOSEN)
+		gch_evac_pin_words(h, words, n);
 	gch_marker_init(&m, h, h->worker);
 	if (n > 1)
 		mark_words(&m, words, words + (n & ~1ul));

@@ -135,3 +135,16 @@ u64 gch_plan_retain(u64 heap_bytes, u64 trigger)
 
 	return max(ahead, heap_bytes / 16);
 }
+
+/**
+ * gch_plan_evacuate() - whether it pays to move the live cells of sparse spans
+ * @cells: so many, in @spans spans of @ncells each
+ *
+ * An eighth of the memory has to be won for the copying.
+ */
+bool gch_plan_evacuate(u64 cells, u32 ncells, u32 spans)
+{
+	u64 targets = env_div64(cells + ncells - 1, ncells);
+
+	return 8 * targets <= 7 * (u64)spans;
+}

@@ -188,6 +188,8 @@ void gch_scan_page(struct gch_heap *h, u64 page)
 	struct window w;
 
 	h->n.pages_rescanned++;
+	if (h->evac.state == GCH_EVAC_CHOSEN)
+		gch_evac_record_page(h, page);
 	if (gch_rule(2) && gch_window_open(h, page, &w, &m))
 		gch_window_cells(&m, &w, false, window_cell);
 }

@@ -129,25 +129,65 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	return 0;
 }
 
-/** gch_span_free() - give a span without live cells back; not in any list */
-void gch_span_free(struct gch_heap *h, u32 id)
+/** gch_span_bare() - a new span of a cache, in no list and nobody's: 0 or -ENOMEM */
+int gch_span_bare(struct gch_heap *h, u32 cache, u32 *id)
+{
+	const struct gch_cache *c = h->cache[cache];
+
+	return span_make(h, cache, c->slots, c->ncells, id);
+}
+
+/* It does not count any more. */
+static void span_leave(struct gch_heap *h, const struct gcheap_span *d)
+{
+	h->cache[d->cache]->nspans--;
+	h->n.heap_bytes -= (u64)d->nslots << GCHEAP_SLOT_SHIFT;
+}
+
+static void span_unmake(struct gch_heap *h, u32 id)
 {
 	struct gcheap_span *d = gch_desc(h, id);
-	struct gch_cache *c = h->cache[d->cache];
-	struct gch_slot *s = gch_slot(h, id);
 	u32 n = d->nslots, i;
 
-	env_assert_held(&h->lock);
-	if (d->flags & GCHEAP_SPANF_MESHED)
-		h->ops->drop(h, id, n);
-	s->bytes = 0;
+	gch_slot(h, id)->bytes = 0;
 	d->state = GCHEAP_SPAN_FREE;
 	d->flags = 0;
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, 0);
-	c->nspans--;
-	h->n.heap_bytes -= (u64)n << GCHEAP_SLOT_SHIFT;
 	gch_run_free(h, id, n);
+}
+
+/** gch_span_free() - give a span without live cells back; not in any list */
+void gch_span_free(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+
+	env_assert_held(&h->lock);
+	if (d->flags & GCHEAP_SPANF_MESHED)
+		h->ops->drop(h, id, d->nslots);
+	span_leave(h, d);
+	span_unmake(h, id);
+}
+
+/**
+ * gch_span_moved() - a span's cells are elsewhere: it takes addresses, and nothing else
+ *
+ * R7: until gch_span_reuse(). Its cache may be destroyed meanwhile.
+ */
+void gch_span_moved(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+
+	d->state = GCHEAP_SPAN_MOVED;
+	h->moved_slots += d->nslots;
+	span_leave(h, d);
+}
+
+/** gch_span_reuse() - the addresses may be those of other objects from now on */
+void gch_span_reuse(struct gch_heap *h, u32 id)
+{
+	h->moved_slots -= gch_desc(h, id)->nslots;
+	span_unmake(h, id);
 }
 
 /* The first span of a cache's list that is swept, or is worth it when it is. */
@@ -393,7 +433,7 @@ void gch_span_drop_empty(struct gch_heap *h)
 		struct gcheap_span *d = gch_span_at(h, id, &first);
 
 		n = d ? d->nslots - (id - first) : 1;
-		if (!d || gch_span_owned(d) || d->nlive)
+		if (!d || gch_span_owned(d) || d->nlive || d->state == GCHEAP_SPAN_MOVED)
 			continue;
 		if (d->state == GCHEAP_SPAN_PARTIAL)
 			gch_span_unlist(h, first);

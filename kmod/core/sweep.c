@@ -98,6 +98,20 @@ static void sweep_free(struct gch_heap *h, u32 id)
 	}
 }
 
+/*
+ * R7: not in the cycle that moved its cells, and then when nobody can have their addresses.
+ * The IDLE flag says that this cycle is over.
+ */
+static void sweep_moved(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+
+	if ((h->reuse && d->flags & GCHEAP_SPANF_IDLE) || !gch_rule(7))
+		gch_span_reuse(h, id);
+	else
+		d->flags |= GCHEAP_SPANF_IDLE;
+}
+
 /**
  * gch_sweep_span() - sweep one span; it may be gone afterwards
  * @id: span that gch_span_unswept()
@@ -109,6 +123,10 @@ void gch_sweep_span(struct gch_heap *h, u32 id)
 
 	env_assert_held(&h->lock);
 	d->flags ^= GCHEAP_SPANF_COLOUR;
+	if (d->state == GCHEAP_SPAN_MOVED) {
+		sweep_moved(h, id);
+		return;
+	}
 	if (gch_span_owned(d))
 		sweep_owned(h, id, &n);
 	else

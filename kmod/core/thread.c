@@ -160,8 +160,13 @@ static void ring_roots(struct gch_heap *h, u32 number)
 
 	if (!t)
 		return;
-	for (tail = gch_free_pending(t, &head); tail != head; tail++)
-		gch_mark_precise(h, &t->free_ring[tail % GCHEAP_RING], 1);
+	for (tail = gch_free_pending(t, &head); tail != head; tail++) {
+		u64 addr = READ_ONCE(t->free_ring[tail % GCHEAP_RING]);
+
+		if (h->evac.state == GCH_EVAC_CHOSEN)
+			gch_evac_pin(h, addr - h->base);
+		gch_mark_precise(h, &addr, 1);
+	}
 }
 
 /** gch_thread_roots() - mark what threads were just given, or give back */

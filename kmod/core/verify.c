@@ -16,17 +16,20 @@
  *      and only allocated cells are marked
  *  V10 bytes in spans, spans of a cache, metadata, frames: recounted
  *  V11 finalizers: chains, lists and counts; they are for allocated cells
- *  V12 only spans with free cells, that nobody owns, are idle or meshed
+ *  V12 only spans with free cells, that nobody owns, are idle or meshed; or those whose
+ *      cells move, or have moved
  *  V13 pages share frames in rings, in meshed spans only, and no granule of one is live in
  *      two of them
+ *  V14 spans are emptied and filled, and pages stale, only while cells move (E1); the stale
+ *      pages recounted
  */
 #include "heap.h"
 
 struct verifier {
 	const struct gch_heap *h;
 	struct gch_fault *f;
-	u64 heap_bytes, meta_bytes, frames, meshed;
-	u32 nowned;
+	u64 heap_bytes, meta_bytes, frames, meshed, stale;
+	u32 nowned, moved;
 };
 
 static bool wrong(struct verifier *v, u32 code, u32 where, u64 detail)
@@ -126,6 +129,8 @@ static bool check_geometry(struct verifier *v, u32 id,
 	bool large = d->state == GCHEAP_SPAN_LARGE, noscan;
 	const struct gch_cache *c;
 
+	if (d->state == GCHEAP_SPAN_MOVED)
+		return true;
 	if (d->cache >= v->h->ncaches || !v->h->cache[d->cache])
 		return wrong(v, 3, id, d->cache);
 	c = v->h->cache[d->cache];
@@ -155,7 +160,8 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 	bool ok = d->nlive == live && (live || gch_span_may_be_empty(v->h, d));
 
 	if (d->flags & (GCHEAP_SPANF_IDLE | GCHEAP_SPANF_MESHED) &&
-	    d->state != GCHEAP_SPAN_PARTIAL)
+	    d->state != GCHEAP_SPAN_PARTIAL && d->state != GCHEAP_SPAN_SOURCE &&
+	    d->state != GCHEAP_SPAN_MOVED)
 		return wrong(v, 12, id, d->state);
 	switch (d->state) {
 	case GCHEAP_SPAN_OWNED:
@@ -170,6 +176,15 @@ static bool check_state(struct verifier *v, u32 id, const struct gcheap_span *d)
 		break;
 	case GCHEAP_SPAN_LARGE:
 		ok = ok && !full;
+		break;
+	case GCHEAP_SPAN_SOURCE:
+	case GCHEAP_SPAN_TARGET:
+		if (v->h->evac.state == GCH_EVAC_NONE)
+			return wrong(v, 14, id, d->state);
+		ok = d->nlive == live && !full;
+		break;
+	case GCHEAP_SPAN_MOVED:
+		ok = d->nlive == live && (!live || v->h->evac.state == GCH_EVAC_FLIPPED);
 		break;
 	default:
 		ok = false;
@@ -310,6 +325,10 @@ static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
 	    !check_owner(v, id, d) || !check_colour(v, id, d) ||
 	    !check_shared(v, id, d) || !check_marks(v, id, d))
 		return false;
+	if (d->state == GCHEAP_SPAN_MOVED) {
+		v->moved += d->nslots;
+		return true;
+	}
 	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
 	v->h->cache[d->cache]->seen_spans++;
 	return true;
@@ -350,6 +369,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 		if (!check_span(v, id, d))
 			return false;
 	}
+	v->stale += weight(c->stale, ARRAY_SIZE(c->stale));
 	v->meta_bytes += gch_chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
 	v->frames += chunk_frames(c);
 	return true;
@@ -460,6 +480,10 @@ static bool check_totals(struct verifier *v)
 		return wrong(v, 10, 3, v->meshed);
 	if (h->n.resident_pages != v->frames - v->meshed)
 		return wrong(v, 10, 2, v->frames);
+	if (h->moved_slots != v->moved)
+		return wrong(v, 10, 4, v->moved);
+	if (h->evac.nstale != v->stale || (v->stale && h->evac.state == GCH_EVAC_NONE))
+		return wrong(v, 14, 0, v->stale);
 	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->shared || h->nbusy ||
 			    h->worker->ahead.n))
 		return wrong(v, 9, h->qhead, h->qlen);

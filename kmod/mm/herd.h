@@ -84,6 +84,7 @@ struct gch_herd {
  * @exempt: the callback thread (R10): neither stopped nor a root
  * @seen: last stop in which it was found on a CPU in a system call, its registers
  *	saved; then @tp is its thread pointer
+ * @inside: it was in the kernel when objects were moved, and is still (R7)
  * @switches: of it, when gch_thread_slept() was asked
  *
  * Herd lock, but for @task and @herd, which never change, and @slot, @lo, @hi,
@@ -105,6 +106,7 @@ struct gch_thread {
 	bool dead;
 	bool awaited;
 	bool exempt;
+	bool inside;
 	u64 seen;
 	u64 switches;
 	unsigned long tp;

@@ -108,6 +108,14 @@ int gch_pages_tables(struct vm_area_struct *vma, unsigned long addr, u64 bytes)
 				   NULL);
 }
 
+/* The program has settled a page, in so many ns. */
+static void count_settled(struct gch *g, u64 ns)
+{
+	g->flip_faults++;
+	g->flip_fault_ns += ns;
+	g->flip_fault_ns_max = max(g->flip_fault_ns_max, ns);
+}
+
 /**
  * gch_pages_fault() - map the heap page at an address
  * @write: writable, too
@@ -118,16 +126,26 @@ int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr, bool write)
 {
 	u64 page = (addr - vma->vm_start) >> PAGE_SHIFT;
+	u64 begun = ktime_get_ns();
 	struct page *fresh = NULL;
 	int err;
 
 	if (gch_pages_tables(vma, addr, PAGE_SIZE))
 		return -ENOMEM;
 again:
+	atomic_inc(&g->faulting);
 	env_lock(&g->core.lock);
+	atomic_dec(&g->faulting);
 	if (READ_ONCE(g->dead) || (!page_in_span(g, page) && gch_rule(20))) {
 		err = -EFAULT;
 		goto out;
+	}
+	if (page_in_span(g, page)) {
+		err = gch_evac_touch(&g->core, page);
+		if (err < 0)
+			goto out;
+		if (err)
+			count_settled(g, ktime_get_ns() - begun);
 	}
 	if (!gch_rule(20) &&
 	    gch_chunk_ensure(&g->core, page / GCH_SLOT_PAGES, 1)) {
@@ -246,6 +264,38 @@ static int pages_insert(struct gch *g, const u64 *missing, struct page **pages,
 out:
 	mmap_read_unlock(mm);
 	return err;
+}
+
+/** gch_pages_back() - each page of a span that has none gets a frame: 0 or -ENOMEM
+ *
+ * May sleep. The span is the caller's.
+ */
+int gch_pages_back(struct gch *g, u32 id)
+{
+	u64 missing[GCH_SPAN_PAGES];
+	u32 n = pages_missing(g, &id, 1, missing, GCH_SPAN_PAGES);
+	struct page *page;
+
+	while (n--) {
+		page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!page)
+			return -ENOMEM;
+		env_lock(&g->core.lock);
+		frame_set(g, missing[n], page);
+		env_unlock(&g->core.lock);
+	}
+	return 0;
+}
+
+/** gch_pages_backed() - which pages of a span, not a large one, have frames; core.lock held */
+u32 gch_pages_backed(struct gch *g, u32 id)
+{
+	u32 n = gch_desc(&g->core, id)->nslots * GCH_SLOT_PAGES, pages = 0, i;
+
+	for (i = 0; i < n; i++)
+		if (*frame_of(g, (u64)id * GCH_SLOT_PAGES + i))
+			pages |= 1u << i;
+	return pages;
 }
 
 /** gch_slack_drop() - memory has run out: leave the program what is not used yet

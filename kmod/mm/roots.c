@@ -609,6 +609,42 @@ int gch_roots_scan(struct gch_roots *r, struct gch_world *w,
 }
 
 /**
+ * gch_roots_precise() - visit the precise ranges of a stopped program, by pages
+ * @visit: @n words at an address, a copy of them
+ *
+ * After a gch_roots_scan() that has found all of them there. Return: false: some are not
+ * any more, or were unmapped all the time.
+ */
+bool gch_roots_precise(struct gch_roots *r, struct gch_world *w,
+		       void (*visit)(void *arg, unsigned long addr, const u64 *words, size_t n),
+		       void *arg)
+{
+	unsigned long id, lo, hi, end;
+	struct gch_range e;
+	u64 top = 0;
+
+	for (id = 1; range_next(r, &id, &e); id++) {
+		if (!(e.flags & GCHEAP_ROOT_PRECISE))
+			continue;
+		if (e.top && !read_user(&top, e.top, sizeof(top)))
+			return false;
+		if (!range_part(&e, top, &lo, &hi))
+			continue;
+		hi = ALIGN_DOWN(hi, sizeof(u64));
+		for (lo = ALIGN(lo, sizeof(u64)); lo < hi; lo = end) {
+			end = min(hi, (lo | ~PAGE_MASK) + 1);
+			if (lo >= r->heap_lo && lo < r->heap_hi)
+				continue;
+			if (gch_mm_deserted(w) || !read_user(r->page, lo, end - lo))
+				return false;
+			visit(arg, lo, r->page, (end - lo) / sizeof(u64));
+			cond_resched();
+		}
+	}
+	return true;
+}
+
+/**
  * struct gch_bring - pages being brought in
  * @bad: first place that could not be read
  * @deadline: for the page at hand

@@ -110,6 +110,9 @@ int gch_roots_prefault(struct gch_roots *r, struct gch_world *w,
 		       struct gch_root_fault *bad);
 int gch_roots_scan(struct gch_roots *r, struct gch_world *w,
 		   const struct gch_root_visitor *v);
+bool gch_roots_precise(struct gch_roots *r, struct gch_world *w,
+		       void (*visit)(void *arg, unsigned long addr, const u64 *words, size_t n),
+		       void *arg);
 bool gch_roots_many_missing(const struct gch_roots *r);
 int gch_roots_fault_in(struct gch_roots *r, struct gch_world *w,
 		       struct gch_root_fault *bad);

@@ -368,6 +368,7 @@ static void thread_work(struct callback_head *work)
 
 	spin_lock(&h->lock);
 	t->queued = false;
+	t->inside = false;
 	for (;;) {
 		if (current->mm != h->mm)
 			t->dead = true;
@@ -633,6 +634,36 @@ int gch_world_stop(struct gch_world *w, u64 timeout_ns)
 void gch_world_start(struct gch_world *w)
 {
 	herd_open(w->herd);
+}
+
+/**
+ * gch_world_flipped() - objects have got other addresses
+ *
+ * World stopped. R7: what a thread has handed to a system call that it is in may be an old
+ * one. It has left when its work runs.
+ */
+void gch_world_flipped(struct gch_world *w)
+{
+	struct gch_thread *t;
+
+	spin_lock(&w->herd->lock);
+	gch_herd_for_each(t, w->herd)
+		t->inside |= t->queued && !t->parked;
+	spin_unlock(&w->herd->lock);
+}
+
+/** gch_world_inside() - whether a thread may have an address from before a flip in the kernel */
+bool gch_world_inside(struct gch_world *w)
+{
+	struct gch_herd *h = w->herd;
+	struct gch_thread *t;
+	bool inside = false;
+
+	spin_lock(&h->lock);
+	list_for_each_entry(t, &h->threads, link)
+		inside |= t->inside && !thread_gone(t);
+	spin_unlock(&h->lock);
+	return inside;
 }
 
 /**

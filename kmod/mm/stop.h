@@ -73,6 +73,8 @@ void gch_world_destroy(struct gch_world *w);
 
 int gch_world_stop(struct gch_world *w, u64 timeout_ns);
 void gch_world_start(struct gch_world *w);
+void gch_world_flipped(struct gch_world *w);
+bool gch_world_inside(struct gch_world *w);
 
 int gch_world_attach(struct gch_world *w, u32 slot, unsigned long lo,
 		     unsigned long hi);

@@ -16,6 +16,7 @@
 	X(plan_trigger) \
 	X(plan_retain) \
 	X(plan_young) \
+	X(plan_evacuate) \
 	X(plan_pays) \
 	X(plan_within) \
 	X(plan_relief) \
@@ -101,6 +102,14 @@
 	X(vacant_not) \
 	X(vacant_straddled)
 
+#define GCT_EVAC_CASES(X)	\
+	X(evac_list) \
+	X(evac_pinned) \
+	X(evac_abandoned) \
+	X(evac_known) \
+	X(evac_array) \
+	X(evac_graph)
+
 #define GCT_MESH_CASES(X)	\
 	X(mesh_search) \
 	X(mesh_shares) \
@@ -146,6 +155,7 @@
 	GCT_SWEEP_CASES(X) \
 	GCT_VACANT_CASES(X) \
 	GCT_MESH_CASES(X) \
+	GCT_EVAC_CASES(X) \
 	GCT_CYCLE_CASES(X) \
 	GCT_VERIFY_CASES(X) \
 	GCT_FAIL_CASES(X) \

@@ -35,6 +35,16 @@ void gct_plan_retain(void)
 	CHECK(gch_plan_retain(0, ~0ull) == ~0ull);
 }
 
+void gct_plan_evacuate(void)
+{
+	CHECK(!gch_plan_evacuate(1, 64, 1));
+	CHECK(gch_plan_evacuate(64, 64, 2));
+	CHECK(!gch_plan_evacuate(65, 64, 2));
+	CHECK(gch_plan_evacuate(7 * 64, 64, 8));
+	CHECK(!gch_plan_evacuate(7 * 64 + 1, 64, 8));
+	CHECK(gch_plan_evacuate(0, 1, 1));
+}
+
 void gct_plan_young(void)
 {
 	CHECK(gch_plan_young(8 << 20, 4 << 20, 4 << 20, 0));

@@ -252,6 +252,7 @@ static u64 *touch(struct sim *s, u64 addr)
 	u32 *frame, first;
 
 	CHECK(gch_span_at(&s->h, off >> GCHEAP_SLOT_SHIFT, &first));
+	CHECK(gch_evac_touch(&s->h, off >> GCH_PAGE_SHIFT) >= 0);
 	frame = &gch_slot(&s->h, off >> GCHEAP_SLOT_SHIFT)->
 		frame[(off >> GCH_PAGE_SHIFT) % GCH_SLOT_PAGES];
 	if (!*frame) {
@@ -267,6 +268,8 @@ static u64 *touch(struct sim *s, u64 addr)
 u64 sim_load(struct sim *s, u64 addr)
 {
 	const u64 *p = gch_heap_word(&s->h, addr - s->h.base);
+
+	CHECK(gch_evac_touch(&s->h, (addr - s->h.base) >> GCH_PAGE_SHIFT) >= 0);
 
 	return p ? *p : 0;
 }
@@ -287,6 +290,8 @@ static void zero_cell(struct sim *s, u64 addr, u64 bytes, bool promised)
 
 	for (off = 0; off < bytes; off += 8) {
 		u64 *p = gch_heap_word(&s->h, addr - s->h.base + off);
+
+		CHECK(gch_evac_touch(&s->h, (addr - s->h.base + off) >> GCH_PAGE_SHIFT) >= 0);
 
 		if (!p)
 			continue;
@@ -568,6 +573,60 @@ static void stop(struct sim *s)
 	roots(s);
 }
 
+void sim_evac_free(struct sim *s)
+{
+	env_free(s->h.evac.move);
+	env_free(s->h.evac.target);
+	s->h.evac.move = NULL;
+	s->h.evac.target = NULL;
+}
+
+static bool make_targets(struct sim *s)
+{
+	u32 n = s->h.evac.ntargets, id, i;
+
+	while (n--) {
+		while (gch_evac_target(&s->h, &id))
+			if (!sim_again(s))
+				return false;
+		for (i = 0; i < gch_desc(&s->h, id)->nslots * GCH_SLOT_PAGES; i++) {
+			u32 *frame = frame_of(s, (u64)id * GCH_SLOT_PAGES + i);
+
+			if (*frame)
+				continue;
+			*frame = gct_frame_alloc();
+			if (!*frame)
+				return false;
+			s->h.n.resident_pages++;
+		}
+	}
+	return true;
+}
+
+/* The next cycle evacuates: how many spans, @room at most. */
+u32 sim_evac_choose(struct sim *s, u32 room)
+{
+	struct gch_move *move = env_zalloc(room * sizeof(*move));
+	struct gch_target *target = env_zalloc(room * sizeof(*target));
+	u32 at = 0, at2 = 0;
+
+	gch_evac_begin(&s->h, move, target, room);
+	if (!move || !target) {
+		gch_evac_abandon(&s->h);
+	} else {
+		while (gch_evac_gather(&s->h, &at, 10, 4))
+			slice(s);
+		while (gch_evac_gather(&s->h, &at2, 10, 13))
+			slice(s);
+		if (gch_evac_plan(&s->h) && !make_targets(s))
+			gch_evac_abandon(&s->h);
+	}
+	if (s->h.evac.state == GCH_EVAC_CHOSEN)
+		return s->h.evac.nmoves;
+	sim_evac_free(s);
+	return 0;
+}
+
 /* Up to the phase FINISH. */
 void sim_mark_phase(struct sim *s)
 {
@@ -608,6 +667,8 @@ void sim_trace_round(struct sim *s)
 		slice(s);
 	while (gch_mark_drain(&s->h, 2))
 		slice(s);
+	while (gch_evac_record(&s->h, 3))
+		slice(s);
 	while (gch_mark_drain(&s->h, 5) || gch_weak_settle(&s->h, 1, false))
 		slice(s);
 }
@@ -640,11 +701,27 @@ static void check(struct sim *s)
 	env_free(c.aside);
 }
 
+/* World stopped, marking complete. */
+static void flip(struct sim *s)
+{
+	u64 off;
+	u32 i;
+
+	if (s->h.evac.state != GCH_EVAC_CHOSEN)
+		return;
+	gch_evac_flip(&s->h);
+	for (i = 0; i < SIM_ROOTS; i++)
+		if (gch_evac_forward(&s->h, s->precise[i] - SIM_BASE, &off))
+			s->precise[i] = SIM_BASE + off;
+}
+
 /* From sim_trace_begin() to the phase FINISH. */
 void sim_trace_finish(struct sim *s)
 {
 	stop(s);
 	collect(s);
+	while (gch_evac_record(&s->h, 100))
+		;
 	while (gch_dirty_scan(&s->h, 100))
 		;
 	while (gch_mark_some(&s->h, 100))
@@ -655,6 +732,7 @@ void sim_trace_finish(struct sim *s)
 	if (s->judge)
 		s->judge(s);
 	gch_cycle_finish(&s->h);
+	flip(s);
 	if (s->slow)
 		sim_verify(s);
 }
@@ -681,10 +759,28 @@ void sim_sweep_rest(struct sim *s)
 		sim_verify(s);
 }
 
+static void settle(struct sim *s)
+{
+	struct gch_evac *e = &s->h.evac;
+	u32 i;
+
+	while (gch_evac_settle(&s->h, 2))
+		slice(s);
+	for (i = 0; i < e->nmoves; i++)
+		if (gch_desc(&s->h, e->move[i].span)->state == GCHEAP_SPAN_MOVED)
+			drop(&s->h, e->move[i].span, gch_desc(&s->h, e->move[i].span)->nslots);
+	gch_evac_end(&s->h);
+	sim_evac_free(s);
+	if (s->slow)
+		sim_verify(s);
+}
+
 /* From the phase FINISH to the end of FINALIZE. */
 void sim_finalize(struct sim *s)
 {
 	gch_cycle_finalize(&s->h);
+	if (s->h.evac.state == GCH_EVAC_FLIPPED)
+		settle(s);
 	do {
 		if (s->h.black)
 			slice(s);

@@ -103,6 +103,8 @@ void sim_sweep_phase(struct sim *s);
 void sim_sweep_rest(struct sim *s);
 void sim_cycle(struct sim *s);
 void sim_release(struct sim *s, u32 keep);
+u32 sim_evac_choose(struct sim *s, u32 room);
+void sim_evac_free(struct sim *s);
 u64 sim_mesh(struct sim *s, bool now);
 u64 sim_vacate(struct sim *s, bool now);
 
