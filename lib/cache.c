@@ -140,7 +140,8 @@ static void gch_fill_layout(struct gcheap_cache_create *arg, const struct gcheap
 static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 			   const struct gcheap_layout *layout, uint32_t flags, uint32_t slack)
 {
-	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON) ||
+	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON |
+		      GCHEAP_CACHE_MOVABLE) ||
 	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) ||
 	    size > GCHEAP_CELL_MAX - slack)
 		return -EINVAL;
@@ -148,6 +149,7 @@ static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 		arg->cell_size = (size + slack + GCHEAP_GRANULE - 1) & ~(GCHEAP_GRANULE - 1);
 	else
 		arg->flags |= GCHEAP_CACHE_LARGE;
+	arg->flags |= flags & GCHEAP_CACHE_MOVABLE;
 	if (!layout) {
 		arg->layout = flags & GCHEAP_CACHE_NOSCAN ? GCHEAP_NOSCAN : GCHEAP_CONSERVATIVE;
 		return 0;

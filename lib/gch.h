@@ -81,7 +81,7 @@ void gch_slab_put(struct gch_slab *s, void *record);
 /* A free record's first word is odd, a used one's is an even number or 0. */
 #define GCH_SLAB_FREE(next)	((uint64_t)(next) << 1 | 1)
 
-/* ---- pthread.c, finalizer.c: what the slabs have */
+/* ---- pthread.c, finalizer.c, pin.c: what the slabs have */
 
 /*
  * struct gch_start - a thread made by pthread_create(), until it is joined
@@ -100,6 +100,11 @@ struct gch_start {
 struct gch_final {
 	gcheap_finalizer_fn fn;
 	void *data;
+};
+
+struct gch_pin {
+	uintptr_t object;	/* its start */
+	uint64_t count;
 };
 
 /* ---- heap.c */
@@ -196,6 +201,8 @@ struct gch_state {
 	uint32_t tls_above;
 	struct gch_slab starts;
 	struct gch_slab finalizers;
+	struct gch_slab pins;
+	pthread_mutex_t pin_lock;	/* of what pins have */
 };
 extern struct gch_state gch;
 

@@ -7,6 +7,7 @@
 
 #define GCH_STARTS_MAX		(64ul << 20)	/* bytes, of threads not joined */
 #define GCH_FINALIZERS_MAX	(1ul << 30)	/* bytes */
+#define GCH_PINS_MAX		(1ul << 20)
 
 struct gch_state gch = {
 	.once = PTHREAD_ONCE_INIT,
@@ -26,6 +27,12 @@ struct gch_state gch = {
 		.item = sizeof(struct gch_final),
 		.reserve = GCH_FINALIZERS_MAX,
 	},
+	.pins = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.item = sizeof(struct gch_pin),
+		.reserve = GCH_PINS_MAX,
+	},
+	.pin_lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
 /* For functions that say by errno why they failed. */
@@ -53,6 +60,8 @@ static void gch_forked(void)
 	gch.run_lock = plain;
 	gch.starts.lock = plain;
 	gch.finalizers.lock = plain;
+	gch.pins.lock = plain;
+	gch.pin_lock = plain;
 	gch.dl_lock = recursive;
 	gch_thread_forked();
 	for (int i = 0; i < GCH_HEAPS; i++) {
@@ -81,6 +90,7 @@ static void gch_setup_once(void)
 	gch_start_setup();
 	gch_slab_reserve(&gch.starts);
 	gch_slab_reserve(&gch.finalizers);
+	gch_slab_reserve(&gch.pins);
 	gch_finalizer_setup();
 	pthread_atfork(NULL, NULL, gch_forked);
 }
@@ -244,7 +254,7 @@ static int gch_first_roots(struct gcheap *h)
 {
 	int err;
 
-	err = gch_root_slab(h, &gch.finalizers);
+	err = gch_root_slab(h, &gch.finalizers) ?: gch_root_slab(h, &gch.pins);
 	if (!err && !(h->flags & GCHEAP_OPT_PRECISE_ONLY))
 		err = gch_root_slab(h, &gch.starts);
 	if (!err)
@@ -432,6 +442,7 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_WORKERS] = GCHEAP_PARAM_WORKERS,
 		[GCHEAP_TUNE_RELEASE] = GCHEAP_PARAM_RELEASE,
 		[GCHEAP_TUNE_MESH] = GCHEAP_PARAM_MESH,
+		[GCHEAP_TUNE_EVACUATE] = GCHEAP_PARAM_EVACUATE,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

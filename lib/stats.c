@@ -89,6 +89,9 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(pages_meshed);
 	GCH_COPY(pages_split);
 	GCH_COPY(pages_busy);
+	GCH_COPY(flips);
+	GCH_COPY(moved_objects);
+	GCH_COPY(spans_pinned);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

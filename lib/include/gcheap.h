@@ -161,6 +161,7 @@ enum gcheap_tunable {
 	GCHEAP_TUNE_RELEASE,	/* 1: pages without objects go back to the system, among
 				 * objects as well */
 	GCHEAP_TUNE_MESH,	/* 1: gcheap_compact() lets pages share memory */
+	GCHEAP_TUNE_EVACUATE,	/* 1: it moves objects of movable caches */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -254,6 +255,9 @@ struct gcheap_layout {
 					   * mean is kept only as long as the key is.
 					   * Then all of these words turn 0. */
 
+#define GCHEAP_CACHE_MOVABLE	(1u << 3) /* compaction may give objects other addresses;
+					   * with a layout or NOSCAN, not of size 0 */
+
 /**
  * gcheap_cache_create - a source of objects of one size and layout
  * @size: 1 to 32768 bytes, rounded up to 16 (without layout and EXACT: 32767); 0:
@@ -268,6 +272,16 @@ struct gcheap_cache *gcheap_cache_create(size_t size, const struct gcheap_layout
 struct gcheap_cache *gcheap_heap_cache_create(struct gcheap *heap, size_t size,
 					      const struct gcheap_layout *layout,
 					      uint32_t flags);
+
+/**
+ * gcheap_pin - keep the object that @ptr points to or into, where it is
+ * gcheap_unpin - once less; as often as it was pinned, and it is like others
+ * For addresses of objects of movable caches that go where nobody looks for them: into
+ * hash values, files, asynchronous system calls, memory that is no root. Pins are looked
+ * through one by one: for hundreds of objects. -EINVAL: no object; -ENOENT: not pinned.
+ */
+int gcheap_pin(const void *ptr);
+int gcheap_unpin(const void *ptr);
 
 /** gcheap_cache_alloc - an object of a cache, zeroed unless it is NOSCAN */
 void *gcheap_cache_alloc(struct gcheap_cache *cache);
@@ -445,7 +459,9 @@ struct gcheap_stats {
 	uint64_t pages_meshed;		/* total, given it */
 	uint64_t pages_split;		/* total, given their own again */
 	uint64_t pages_busy;		/* total, not moved since somebody had them pinned */
-	uint64_t reserved[3];
+	uint64_t flips;			/* total, pauses in which objects were moved */
+	uint64_t moved_objects;		/* total */
+	uint64_t spans_pinned;		/* total, whose objects could not be moved */
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
