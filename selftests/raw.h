@@ -169,22 +169,30 @@ UNUSED static struct gcheap_cache_create raw_cache_arg(unsigned int layout,
 }
 
 /* cell_size 0: a cache of large objects */
-UNUSED static unsigned int raw_cache(struct raw *h, unsigned int layout,
-				     unsigned int cell_size)
+UNUSED static unsigned int raw_cache_as(struct raw *h, unsigned int flags,
+					unsigned int layout, unsigned int cell_size)
 {
 	struct gcheap_cache_create c = raw_cache_arg(layout, cell_size);
 
+	c.flags |= flags;
 	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_CACHE_CREATE, &c), 0);
 	CHECK(c.cache < GCHEAP_MAX_CACHES);
 	return c.cache;
 }
 
+UNUSED static unsigned int raw_cache(struct raw *h, unsigned int layout,
+				     unsigned int cell_size)
+{
+	return raw_cache_as(h, 0, layout, cell_size);
+}
+
 /* Objects of up to 64 words whose pointers, and weak pointers, are in a map. */
-UNUSED static unsigned int raw_typed(struct raw *h, unsigned int words,
-				     uint64_t map, uint64_t weak)
+UNUSED static unsigned int raw_typed_as(struct raw *h, unsigned int flags, unsigned int words,
+					uint64_t map, uint64_t weak)
 {
 	struct gcheap_cache_create c = raw_cache_arg(GCHEAP_TYPED, (words * 8 + 15) & ~15u);
 
+	c.flags |= flags;
 	c.fixed_words = words;
 	c.fixed_map = (uintptr_t)&map;
 	c.fixed_weak = weak ? (uintptr_t)&weak : 0;
@@ -192,14 +200,20 @@ UNUSED static unsigned int raw_typed(struct raw *h, unsigned int words,
 	return c.cache;
 }
 
+UNUSED static unsigned int raw_typed(struct raw *h, unsigned int words,
+				     uint64_t map, uint64_t weak)
+{
+	return raw_typed_as(h, 0, words, map, weak);
+}
+
 /* Objects of a fixed part that has a map, and ephemerons after it: key, value. */
-UNUSED static unsigned int raw_pairs(struct raw *h, unsigned int words, unsigned int fixed,
-				     uint64_t map)
+UNUSED static unsigned int raw_pairs(struct raw *h, unsigned int flags, unsigned int words,
+				     unsigned int fixed, uint64_t map)
 {
 	struct gcheap_cache_create c = raw_cache_arg(GCHEAP_TYPED, (words * 8 + 15) & ~15u);
 	uint64_t key = 1, value = 2;
 
-	c.flags |= GCHEAP_CACHE_EPHEMERON;
+	c.flags |= GCHEAP_CACHE_EPHEMERON | flags;
 	c.fixed_words = fixed;
 	c.fixed_map = map ? (uintptr_t)&map : 0;
 	c.elem_words = 2;

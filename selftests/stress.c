@@ -6,7 +6,8 @@
  *
  *   CONCURRENT=1  mark while the threads run, with each way to track writes in turn, and
  *		 each marking checked by another with the threads stopped; with every
- *		 other heap the collector's steps are delayed and its pauses cut short
+ *		 other heap the collector's steps are delayed and its pauses cut short;
+ *		 where registers and stacks are roots, most objects move
  *   CYCLES=n    stop after so many cycles (default 1000)
  *   SEED=n      default: the time; printed
  *   STATE=file  go on from there, and keep it up to date
@@ -63,7 +64,7 @@ struct worker {
 };
 
 static struct raw h;
-static bool precise;
+static bool precise, movable;
 static unsigned int cache[KINDS];
 static struct worker workers[THREADS];
 static struct object *shared[SLOTS];
@@ -72,6 +73,7 @@ static uint64_t stamp, epoch_goal;
 static volatile bool over;
 static volatile sig_atomic_t interrupted;
 static uint64_t objects_checked, counts_checked, marks_checked, young, helped, by_way[4];
+static uint64_t flips, moved;
 
 static uint64_t mix(uint64_t x)
 {
@@ -252,7 +254,7 @@ static void one(struct worker *w)
 	else if (r < 990)
 		free_early(w);
 	else if (r < 993)
-		raw_collect(&h);
+		raw_collect_as(&h, movable ? GCHEAP_COLLECT_COMPACT : 0);
 	else if (r < 996)
 		raw_collect_start(&h, r == 995 ? GCHEAP_COLLECT_COMPACT : GCHEAP_COLLECT_YOUNG);
 	else if (r < 997)
@@ -425,16 +427,17 @@ static void make_caches(void)
 {
 	uint64_t strong[KINDS] = { [TYPED] = 0xf0, [WEAK] = 0x30, [BIG] = 0xf0 };
 	uint64_t weak[KINDS] = { [WEAK] = 0xc0 };
+	unsigned int flags = movable ? GCHEAP_CACHE_MOVABLE : 0;
 
 	for (int k = 0; k < KINDS; k++) {
 		if (k == LARGE)
 			cache[k] = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
 		else if (k == LEAF)
-			cache[k] = raw_cache(&h, GCHEAP_NOSCAN, kinds[k].words * 8);
+			cache[k] = raw_cache_as(&h, flags, GCHEAP_NOSCAN, kinds[k].words * 8);
 		else if (k == PAIR)
-			cache[k] = raw_pairs(&h, kinds[k].words, 6, 0x30);
+			cache[k] = raw_pairs(&h, flags, kinds[k].words, 6, 0x30);
 		else if (strong[k] && k != BIG)
-			cache[k] = raw_typed(&h, kinds[k].words, strong[k], weak[k]);
+			cache[k] = raw_typed_as(&h, flags, kinds[k].words, strong[k], weak[k]);
 		else
 			cache[k] = raw_cache(&h, GCHEAP_CONSERVATIVE, kinds[k].words * 8);
 	}
@@ -453,9 +456,11 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	struct gcheap_setup s = raw_setup_arg(0);
 	struct gcheap_status st;
 	bool concurrent = number("CONCURRENT", 0);
-	unsigned int way = concurrent ? 1 + nr / 2 % 3 : 0;
+	unsigned int way = concurrent ? 1 + nr / 2 % 3 : 0, slots;
 
 	precise = !(nr & 1);
+	movable = concurrent && !precise;
+	slots = precise || movable ? GCHEAP_ROOT_PRECISE : 0;
 	s.flags = precise ? GCHEAP_SETUP_PRECISE_ONLY : 0;
 	s.heap_size = 256 << 20;
 	memset(workers, 0, sizeof(workers));
@@ -474,10 +479,9 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 		raw_stress(nr / 6 % 2 ? 200 : 0);
 	}
 	make_caches();
-	raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, shared, sizeof(shared), NULL);
+	raw_root(&h, slots, shared, sizeof(shared), NULL);
 	for (int i = 0; i < THREADS; i++) {
-		raw_root(&h, precise ? GCHEAP_ROOT_PRECISE : 0, workers[i].slot,
-			 sizeof(workers[i].slot), NULL);
+		raw_root(&h, slots, workers[i].slot, sizeof(workers[i].slot), NULL);
 		raw_root(&h, 0, workers[i].local, sizeof(workers[i].local), NULL);
 		workers[i].seed = mix(seed ^ mix(nr * THREADS + i));
 		workers[i].ids = (uint64_t)(i + 1) << 48;
@@ -497,6 +501,8 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	young += st.cycles_young;
 	by_way[way] += st.cycles;
 	helped += st.helped_bytes;
+	flips += st.flips;
+	moved += st.moved_objects;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);
 	munmap((void *)h.status, GCHEAP_STATUS_SIZE);
@@ -568,6 +574,7 @@ int main(void)
 	printf("# %" PRIu64 " with threads stopped, %" PRIu64 " with dirty bits, %" PRIu64
 	       " with protection, %" PRIu64 " with unmapping\n", by_way[0], by_way[1], by_way[2],
 	       by_way[3]);
+	printf("# %" PRIu64 " objects moved in %" PRIu64 " pauses\n", moved, flips);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;
 }

@@ -156,7 +156,7 @@ TEST(ephemerons)
 	unsigned int pairs;
 
 	start();
-	pairs = raw_pairs(&h, 8, 0, 0);
+	pairs = raw_pairs(&h, 0, 8, 0, 0);
 	keep[0] = raw_take(&h, pairs);
 	keep[1] = raw_take(&h, holder);
 	keep[0][0] = (uintptr_t)keep[1];		/* its value has the next one's key */
@@ -188,7 +188,7 @@ TEST(ephemerons_in_chains)
 
 	for (int way = 0; way < 2; way++) {
 		start();
-		pairs = raw_pairs(&h, 0, 0, 0);
+		pairs = raw_pairs(&h, 0, 0, 0, 0);
 		keep[0] = raw_try_large(&h, pairs, N * 16);
 		CHECK(keep[0]);
 		keep[1] = o = (void *)new_leaf();
