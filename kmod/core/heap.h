@@ -6,8 +6,9 @@
  * except where it says otherwise. Structure (descriptors, lists, caches,
  * ownership) changes only under h->lock and only outside of the phases in
  * which the world is stopped (invariant I1, gch_phase_frozen()), or by the flip,
- * when marking is complete (flip.c); so marking reads it without the lock. Frames of slots are added under h->lock at any
- * time and removed only outside of the frozen phases.
+ * when marking is complete (flip.c); so marking reads it without the lock. Frames
+ * of slots are added under h->lock at any time and removed only outside of the
+ * frozen phases.
  */
 #ifndef _GCH_CORE_HEAP_H
 #define _GCH_CORE_HEAP_H

@@ -39,6 +39,7 @@ TEST(R7_addresses_in_the_kernel)
 	memset(data, 0xee, sizeof(data));
 	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_hold(&h);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
 	cache = raw_cache_as(&h, GCHEAP_CACHE_MOVABLE, GCHEAP_NOSCAN, CELL);
 	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, sizeof(kept), NULL);
 	raw_root(&h, GCHEAP_ROOT_PRECISE, fresh, sizeof(fresh), NULL);
