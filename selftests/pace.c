@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pacing: allocation as fast as it goes, with marking beside it. CYCLES=n: how many
- * cycles each case goes through (12; up to the limit 100). SLOW: see most().
+ * cycles each case goes through (12; up to the limit 100).
  */
 #include "raw.h"
 
@@ -102,13 +102,11 @@ static uint64_t churn_for(uint64_t cycles, uint64_t *cells)
 
 /*
  * What the heap may come to. What a cycle has not freed counts as marked for the next: not
- * more than twice the goal. SLOW says that collecting takes most of the time whatever it
- * does: the limiter then allows for more than what is live, in reason.
+ * more than twice the goal. Where collecting takes most of the time whatever it does, as on
+ * a machine that is slow just then, the limiter allows for more than what is live, in reason.
  */
 static uint64_t most(uint64_t relief)
 {
-	if (!getenv("SLOW"))
-		return 4 * LIVE;
 	CHECK(relief <= 8 * LIVE);
 	return 2 * (LIVE + (relief > LIVE ? relief : LIVE));
 }
