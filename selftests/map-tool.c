@@ -29,6 +29,7 @@ static void start(void)
 
 	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_hold(&h);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
 	cache = raw_cache_as(&h, GCHEAP_CACHE_MOVABLE, GCHEAP_NOSCAN, CELL);
 	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, sizeof(kept), NULL);
 	for (int i = 0; i < SLOTS * A_SLOT; i++) {
@@ -45,10 +46,12 @@ static void start(void)
 static void look(double *spans, double *live, double *memory, int *objects, int *dots)
 {
 	static char out[1 << 20];
+	int n;
 
 	if (tool("-p 1", getpid(), out, sizeof(out)))
 		FAIL("%s", out);
-	CHECK_EQ(sscanf(out, "%lf MiB in spans, %lf live, %lf in memory", spans, live, memory), 3);
+	n = sscanf(out, "%lf MiB in spans, %lf live, %lf in memory", spans, live, memory);
+	CHECK_EQ(n, 3);
 	*objects = *dots = 0;
 	for (char *p = strchr(out, '\n'); p && *p; p++) {
 		*objects += !strncmp(p, "\u2581", 3) || !strncmp(p, "\u2588", 3);
