@@ -9,7 +9,7 @@ BP_BOTH   := $(filter-out fastpath pauses,$(BP_SRC:tools/bench/%.c=%))
 
 bench-progs: $(BP_BOTH:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
 	$(BP)/fastpath.gcheap $(BP)/fastpath.libgc $(BP)/pauses.gcheap \
-	$(if $(shell command -v go),$(BP)/trees.go)
+	$(if $(shell command -v go),$(BP)/trees.go $(BP)/frag.go)
 
 $(BP)/%.go: tools/bench/%.go
 	@mkdir -p $(@D)
