@@ -218,19 +218,6 @@ void gch_evac_abandon(struct gch_heap *h)
 	gch_stale_forget(h);
 }
 
-static void target_end(struct gch_heap *h, u32 id)
-{
-	struct gcheap_span *d = gch_desc(h, id);
-
-	gch_slot(h, id)->lnext = 0;
-	if (d->nlive < d->ncells) {
-		gch_span_list(h, id);
-	} else {
-		d->state = GCHEAP_SPAN_FULL;
-		gch_slot(h, id)->commit = GCH_FULL;
-	}
-}
-
 /** gch_evac_end() - all is settled, and sources have no frames any more; marks stay */
 void gch_evac_end(struct gch_heap *h)
 {
@@ -238,8 +225,10 @@ void gch_evac_end(struct gch_heap *h)
 	u32 i;
 
 	env_assert_held(&h->lock);
-	for (i = 0; i < e->ntargets; i++)
-		target_end(h, e->target[i].span);
+	for (i = 0; i < e->ntargets; i++) {
+		gch_slot(h, e->target[i].span)->lnext = 0;
+		gch_span_put_back(h, e->target[i].span);
+	}
 	for (i = 0; i < e->nmoves; i++) {
 		u32 id = e->move[i].span;
 		struct gcheap_span *d = gch_desc(h, id);

@@ -454,6 +454,7 @@ void gch_span_reuse(struct gch_heap *h, u32 id);
 void gch_span_list(struct gch_heap *h, u32 id);
 void gch_span_unlist(struct gch_heap *h, u32 id);
 void gch_span_commit(struct gch_heap *h, u32 id, u32 cursor);
+void gch_span_put_back(struct gch_heap *h, u32 id);
 void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor);
 void gch_span_drop_empty(struct gch_heap *h);
 

@@ -99,7 +99,7 @@ void gch_refer_typed(struct pass *p, u64 off, u64 end, u64 n)
 {
 	const struct gch_cache *c = p->c;
 	u64 first = off + 8 * (u64)c->fixed.words, step = 8 * (u64)c->elem.words, at;
-	u64 beyond = p->fix || !gch_elems_refer(c) ? end : min(first + n * step, end);
+	u64 beyond = p->fix ? end : min(first + n * step, end);
 
 	refer_map(p, &c->fixed, off);
 	if (!gch_elems_refer(c) || p->hi <= first)

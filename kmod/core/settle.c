@@ -103,7 +103,7 @@ static void settle(struct gch_heap *h, u64 page, u32 id, const struct gcheap_spa
 
 /**
  * gch_evac_touch() - the program has come to a page that is not mapped (E2, E3)
- * @page: in a span
+ * @page: its number; it may be in no span
  *
  * Return: 0: it may be mapped; 1: likewise, it had to be settled; -EFAULT: it may not.
  */

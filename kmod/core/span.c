@@ -441,6 +441,19 @@ void gch_span_drop_empty(struct gch_heap *h)
 	}
 }
 
+/** gch_span_put_back() - a span is nobody's any more: in its cache's list, or full */
+void gch_span_put_back(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+
+	if (d->nlive < d->ncells) {
+		gch_span_list(h, id);
+	} else {
+		d->state = GCHEAP_SPAN_FULL;
+		gch_slot(h, id)->commit = GCH_FULL;
+	}
+}
+
 /**
  * gch_span_retire() - take an owned span back from its thread
  * @cursor: as for gch_span_commit(); exact, since the thread is in a call or dead
@@ -462,12 +475,8 @@ void gch_span_retire(struct gch_heap *h, u32 id, u32 cursor)
 	h->n.alloc_since -= min(unused, h->n.alloc_since);
 	gch_slot(h, id)->owner = 0;
 	unmark_free(h, id);
-	if (!d->nlive && !h->black) {
+	if (!d->nlive && !h->black)
 		gch_span_free(h, id);
-	} else if (d->nlive < d->ncells) {
-		gch_span_list(h, id);
-	} else {
-		d->state = GCHEAP_SPAN_FULL;
-		gch_slot(h, id)->commit = GCH_FULL;
-	}
+	else
+		gch_span_put_back(h, id);
 }

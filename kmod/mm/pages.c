@@ -136,11 +136,12 @@ again:
 	atomic_inc(&g->faulting);
 	env_lock(&g->core.lock);
 	atomic_dec(&g->faulting);
-	if (READ_ONCE(g->dead) || (!page_in_span(g, page) && gch_rule(20))) {
+	if (READ_ONCE(g->dead)) {
 		err = -EFAULT;
 		goto out;
 	}
-	if (page_in_span(g, page)) {
+	/* R20: what is in no span is refused, too. */
+	if (gch_rule(20) || page_in_span(g, page)) {
 		err = gch_evac_touch(&g->core, page);
 		if (err < 0)
 			goto out;
