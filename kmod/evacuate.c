@@ -85,6 +85,11 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 	env_lock(&g->core.lock);
 	while (!again && gch_evac_retry(&g->core, &at, GATHER_BATCH))
 		gch_breathe(g);
+	if (g->resizing) {
+		gch_unlock(g);
+		gch_flip_destroy(g);
+		return false;
+	}
 	gch_evac_begin(&g->core, g->flip.move, g->flip.target, MOVES);
 	n = has_room(&g->core) ? choose(g) : gch_evac_plan(&g->core);
 	gch_unlock(g);

@@ -236,6 +236,8 @@ struct gch_flip {
  * @flip: for an evacuation. @pages_zapped before a flip, and @pages_zapped_late in its pause;
  *	@flip_faults: of the program, on pages not settled yet, @flip_fault_ns of them all and
  *	_max of the longest; @roots_pinned: pages of precise roots that could not be changed
+ * @pages_remapped: that have gone from one large object to another
+ * @resizing: large objects that are getting another size, elsewhere
  * @faulting: threads that wait for core.lock in a fault
  * @vacant_at: slot from which on they are to be looked for
  * @release: vacant pages are given back; @pages_vacated: so many of @pages_released were
@@ -264,6 +266,8 @@ struct gch {
 	struct gch_flip flip;
 	u64 pages_zapped, pages_zapped_late, roots_pinned;
 	u64 flip_faults, flip_fault_ns, flip_fault_ns_max;
+	u64 pages_remapped;
+	u32 resizing;
 	atomic_t faulting;
 	u32 vacant_at;
 	struct page *slack[GCH_SLACK];
@@ -314,6 +318,7 @@ void gch_drain(struct gch *g, u32 thread);
 void gch_unlock(struct gch *g);
 
 /* ioctl.c */
+int gch_enter(struct gch *g, u32 thread);
 long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* callback.c */
@@ -343,6 +348,7 @@ void gch_pace_settle(struct gch *g);
 bool gch_pace_slice(struct gch *g);
 int gch_pace_assist(struct gch *g);
 int gch_await_marked(struct gch *g);
+int gch_await_writable(struct gch *g);
 
 /* tracer.c */
 bool gch_mark_until(struct gch *g, u64 deadline);
@@ -410,8 +416,10 @@ struct gch_zap {
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr, bool write);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
+int gch_pages_supply(struct gch *g, u64 page, u32 n);
 struct page *gch_pages_frame(struct gch *g, u64 page);
 void gch_pages_set(struct gch *g, u64 page, struct page *p);
+struct page *gch_pages_take(struct gch *g, u64 page);
 void gch_slack_drop(struct gch *g);
 bool gch_spare_fill(struct gch *g);
 int gch_pages_back(struct gch *g, u32 id);
@@ -431,6 +439,9 @@ void *gch_tcb_page(struct gch *g, u64 page, bool make);
 int gch_remap_share(struct gch *g, const struct gch_mesh_page *p, u32 n, u32 *at);
 int gch_remap_split(struct gch *g, u32 id);
 bool gch_frame_pinned(const struct page *p);
+
+/* mm/resize.c */
+int gch_resize(struct gch *g, struct gcheap_resize *a, bool *memory);
 
 /* mm/flip.c */
 int gch_flip_init(struct gch *g, u32 room);

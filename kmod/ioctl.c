@@ -36,6 +36,7 @@ union gch_arg {
 	struct gcheap_callback callback;
 	struct gcheap_offheap offheap;
 	struct gcheap_lend lend;
+	struct gcheap_resize resize;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -297,11 +298,14 @@ static int caller_thread(struct gch *g, u32 number)
 	       gch_world_is(&g->world, number) ? 0 : -ESRCH;
 }
 
-/*
- * Most calls: take the lock outside of frozen phases, check the caller, and
- * drain its early frees.
+/**
+ * gch_enter() - most calls: take core.lock outside of frozen phases, check the caller, and
+ *	drain its early frees
+ * @number: the thread that it says it is
+ *
+ * Return: 0, locked; -ESRCH: it is not, -EINTR, -ENXIO.
  */
-static int enter(struct gch *g, u32 number)
+int gch_enter(struct gch *g, u32 number)
 {
 	int err = gch_lock_thawed(g);
 
@@ -328,7 +332,7 @@ static int do_cache_destroy(struct gch *g, union gch_arg *arg)
 	int err;
 
 	do {
-		err = enter(g, a->thread);
+		err = gch_enter(g, a->thread);
 		if (err)
 			return err;
 		if (a->cache < g->core.ncaches)
@@ -391,7 +395,7 @@ static int do_detach(struct gch *g, union gch_arg *arg)
 
 	if (a->pad)
 		return -EINVAL;
-	err = enter(g, a->thread);
+	err = gch_enter(g, a->thread);
 	if (err)
 		return err;
 	gch_thread_retire_all(&g->core, a->thread);
@@ -420,7 +424,7 @@ static int spans_take(struct gch *g, struct gcheap_spans *a)
 {
 	int err;
 
-	err = enter(g, a->thread);
+	err = gch_enter(g, a->thread);
 	if (err)
 		return err;
 	err = -ENOENT;
@@ -443,8 +447,9 @@ out:
 #define SPLIT_TICKS	10	/* that a call waits for pages of a span to be nobody's */
 
 /* @memory: out: it was that which was lacking. */
-static int spans_once(struct gch *g, struct gcheap_spans *a, bool *memory)
+static int spans_once(struct gch *g, union gch_arg *arg, bool *memory)
 {
+	struct gcheap_spans *a = &arg->spans;
 	u32 fills = 0, ticks = 0;
 	int err;
 
@@ -464,7 +469,7 @@ static int spans_once(struct gch *g, struct gcheap_spans *a, bool *memory)
 	*memory = err == -ENOMEM;
 	/* Back they go: what has no page would be an OOM kill at first touch. */
 	a->got = 0;
-	if (!enter(g, a->thread)) {
+	if (!gch_enter(g, a->thread)) {
 		gch_thread_retire(&g->core, a->thread, a->cache);
 		gch_unlock(g);
 	}
@@ -485,34 +490,44 @@ static void count_oom(struct gch *g)
 	gch_unlock(g);
 }
 
+/*
+ * A call that wants @bytes: if there is no room it is made once more when something has been
+ * done about that.
+ */
+static int with_room(struct gch *g, union gch_arg *arg, u64 bytes,
+		     int (*once)(struct gch *g, union gch_arg *arg, bool *memory))
+{
+	bool memory;
+	int err;
+
+	err = once(g, arg, &memory);
+	if (err != -ENOMEM)
+		return err;
+	err = collect_for_room(g, bytes, memory);
+	if (!err)
+		err = once(g, arg, &memory);
+	if (err == -ENOMEM)
+		count_oom(g);
+	return err;
+}
+
 static int do_spans(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_spans *a = &arg->spans;
-	bool memory;
 	int err;
 
 	if (a->want > GCHEAP_BATCH)
 		return -EINVAL;
 	a->got = 0;
 	err = a->want ? gch_pace_assist(g) : 0;
-	if (err)
-		return err;
-	err = spans_once(g, a, &memory);
-	if (err != -ENOMEM)
-		return err;
-	err = collect_for_room(g, GCHEAP_SLOT_SIZE, memory);
-	if (!err)
-		err = spans_once(g, a, &memory);
-	if (err == -ENOMEM)
-		count_oom(g);
-	return err;
+	return err ?: with_room(g, arg, GCHEAP_SLOT_SIZE, spans_once);
 }
 
 static int large_take(struct gch *g, struct gcheap_large *a, u32 *id)
 {
 	int err;
 
-	err = enter(g, a->thread);
+	err = gch_enter(g, a->thread);
 	if (err)
 		return err;
 	err = -ENOENT;
@@ -537,15 +552,16 @@ static int large_populate(struct gch *g, u32 thread, u32 id, u32 nslots)
 	if (nslots * GCH_SLOT_PAGES > GCH_BATCH_PAGES)
 		return 0;
 	err = gch_pages_populate(g, &id, 1);
-	if (err && !enter(g, thread)) {
+	if (err && !gch_enter(g, thread)) {
 		gch_free_unused(&g->core, thread, id);
 		gch_unlock(g);
 	}
 	return err;
 }
 
-static int large_once(struct gch *g, struct gcheap_large *a, bool *memory)
+static int large_once(struct gch *g, union gch_arg *arg, bool *memory)
 {
+	struct gcheap_large *a = &arg->large;
 	struct gcheap_span *d;
 	u32 id, nslots, fills = 0;
 	bool zero;
@@ -573,23 +589,32 @@ static int large_once(struct gch *g, struct gcheap_large *a, bool *memory)
 static int do_large(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_large *a = &arg->large;
-	bool memory;
-	int err;
 
 	if (!a->bytes)
 		return -EINVAL;
-	err = gch_pace_assist(g);
+	return gch_pace_assist(g) ?: with_room(g, arg, a->bytes, large_once);
+}
+
+static int resize_once(struct gch *g, union gch_arg *arg, bool *memory)
+{
+	return gch_resize(g, &arg->resize, memory);
+}
+
+static int do_resize(struct gch *g, union gch_arg *arg)
+{
+	struct gcheap_resize *a = &arg->resize;
+	int err;
+
+	a->cookie = 0;
+	if (!a->bytes || a->pad)
+		return -EINVAL;
+	err = gch_pace_assist(g) ?: with_room(g, arg, a->bytes, resize_once);
 	if (err)
 		return err;
-	err = large_once(g, a, &memory);
-	if (err != -ENOMEM)
-		return err;
-	err = collect_for_room(g, a->bytes, memory);
-	if (!err)
-		err = large_once(g, a, &memory);
-	if (err == -ENOMEM)
-		count_oom(g);
-	return err;
+	env_lock(&g->core.lock);
+	gch_collect_if_due(g);
+	env_unlock(&g->core.lock);
+	return 0;
 }
 
 static int do_flush(struct gch *g, union gch_arg *arg)
@@ -599,7 +624,7 @@ static int do_flush(struct gch *g, union gch_arg *arg)
 
 	if (a->pad)
 		return -EINVAL;
-	err = enter(g, a->thread);
+	err = gch_enter(g, a->thread);
 	if (err)
 		return err;
 	if (a->flags & GCHEAP_FLUSH_SPANS)
@@ -995,6 +1020,7 @@ static const struct gch_call calls[] = {
 	     GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END, false, do_callback),
 	CALL(GCHEAP_IOC_OFFHEAP, gcheap_offheap, 0, false, do_offheap),
 	CALL(GCHEAP_IOC_LEND, gcheap_lend, GCHEAP_LEND_END, false, do_lend),
+	CALL(GCHEAP_IOC_RESIZE, gcheap_resize, 0, false, do_resize),
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)

@@ -262,10 +262,9 @@ int gch_pace_assist(struct gch *g)
 	int err;
 
 	/* Memory that is handed out is written. */
-	if (unlikely(gch_track_full(&g->track)) &&
-	    wait_event_killable(g->thawed, !gch_track_full(&g->track) || READ_ONCE(g->dead)))
-		return -EINTR;
-
+	err = gch_await_writable(g);
+	if (err)
+		return err;
 	if (!READ_ONCE(g->core.black)) {
 		err = is_late(g) ? gch_await_begun(g) : 0;
 		if (err || !READ_ONCE(g->core.black))
@@ -297,4 +296,14 @@ int gch_await_marked(struct gch *g)
 	if (wait_event_killable(g->thawed, !READ_ONCE(g->core.black) || READ_ONCE(g->dead)))
 		return -EINTR;
 	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+/** gch_await_writable() - wait until pages may be written (R18): 0 or -EINTR */
+int gch_await_writable(struct gch *g)
+{
+	const struct gch_track *t = &g->track;
+
+	return unlikely(gch_track_full(t)) &&
+	       wait_event_killable(g->thawed, !gch_track_full(t) || READ_ONCE(g->dead)) ?
+	       -EINTR : 0;
 }

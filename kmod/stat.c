@@ -49,6 +49,8 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->flip_fault_ns = g->flip_fault_ns;
 	s->flip_fault_ns_max = g->flip_fault_ns_max;
 	s->roots_pinned = g->roots_pinned;
+	s->resized = n->resized;
+	s->pages_remapped = g->pages_remapped;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

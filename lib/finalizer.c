@@ -91,6 +91,14 @@ void gch_finalizer_forget(struct gcheap *h, void *object)
 	gch_finalizer_set(h, object, (struct gch_final){ 0 }, &was);
 }
 
+/* The kernel has forgotten it. */
+void gch_finalizer_gone(uint64_t cookie)
+{
+	struct gch_final was;
+
+	gch_final_drop(cookie, &was);
+}
+
 GCH_API int gcheap_finalizer_swap(void *object, gcheap_finalizer_fn fn, void *data,
 				  gcheap_finalizer_fn *old_fn, void **old_data)
 {

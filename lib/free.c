@@ -60,6 +60,7 @@ GCH_API void *gcheap_realloc(void *p, size_t size)
 {
 	struct gch_object o;
 	void *moved;
+	bool large;
 
 	if (!p)
 		return gcheap_alloc(size);
@@ -73,11 +74,16 @@ GCH_API void *gcheap_realloc(void *p, size_t size)
 	}
 	if (gch_resize_in_place(&o, size))
 		return p;
-	if (!o.cache->by_size) {
+	if (!o.cache->by_size && !o.cache->any_size) {
 		errno = EINVAL;
 		return NULL;
 	}
-	moved = gch_alloc_kind(size, o.heap, o.cache->kind);
+	large = o.cache->any_size && (!o.cache->by_size || size >= GCHEAP_CELL_MAX);
+	moved = large ? gch_large_resize(&o, size) : NULL;
+	if (moved)
+		return moved;
+	moved = o.cache->by_size ? gch_alloc_kind(size, o.heap, o.cache->kind) :
+				   gch_large(o.cache, size);
 	if (!moved)
 		return NULL;
 	memcpy(moved, p, size < o.room ? size : o.room);

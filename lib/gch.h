@@ -309,7 +309,6 @@ int gch_refill(struct gch_local *l, struct gcheap_cache *c);
 
 void *gch_alloc_kind(size_t size, struct gcheap *h, enum gch_kind kind);
 void *gch_cache_slow(struct gcheap_cache *c);
-void *gch_large(struct gcheap_cache *c, size_t size);
 void gch_kernel_visited(struct gcheap *h);
 struct gcheap_cache *gch_cache_by_class(struct gcheap *h, enum gch_kind kind, int class);
 struct gcheap_cache *gch_cache_by_large(struct gcheap *h, enum gch_kind kind);
@@ -327,6 +326,8 @@ struct gch_object {
 bool gch_object_at(const void *p, struct gch_object *o);
 bool gch_object_start(const void *p, struct gch_object *o);
 int gch_free_object(const struct gch_object *o);
+void *gch_large(struct gcheap_cache *c, size_t size);
+void *gch_large_resize(const struct gch_object *o, size_t size);
 
 /* ---- root.c, dl.c, tls.c */
 
@@ -359,6 +360,7 @@ int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
 int gch_pthread_detach(pthread_t id);
 void gch_pthread_exit(void *result) __attribute__((noreturn));
 void gch_finalizer_forget(struct gcheap *h, void *object);
+void gch_finalizer_gone(uint64_t cookie);
 void gch_finalizers_due(struct gcheap *h);
 void gch_trace(struct gcheap *h);
 

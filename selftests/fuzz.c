@@ -17,7 +17,7 @@ static const uint8_t sizes[] = {
 	sizeof(struct gcheap_finalizer), sizeof(struct gcheap_finalizers),
 	sizeof(struct gcheap_info), sizeof(struct gcheap_verify),
 	sizeof(struct gcheap_callback), sizeof(struct gcheap_offheap),
-	sizeof(struct gcheap_lend),
+	sizeof(struct gcheap_lend), sizeof(struct gcheap_resize),
 };
 
 static struct raw h;

@@ -34,6 +34,7 @@ static const struct call {
 	CALL(CALLBACK, callback, GCHEAP_CALLBACK_MORE | GCHEAP_CALLBACK_END),
 	CALL(OFFHEAP, offheap, 0),
 	CALL(LEND, lend, GCHEAP_LEND_END),
+	CALL(RESIZE, resize, 0),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
@@ -48,6 +49,7 @@ union any {
 	struct gcheap_callback callback;
 	struct gcheap_lend lend;
 	struct gcheap_large large;
+	struct gcheap_resize resize;
 	struct gcheap_root root;
 	struct gcheap_hold hold;
 };
@@ -69,7 +71,7 @@ TEST(unknown)
 	struct raw h = raw_open(0);
 	union any a = { .size = sizeof(a) };
 
-	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x15), &a), ENOTTY);
+	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x16), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE + 1, 1), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, 0, &a), ENOTTY);
@@ -180,6 +182,9 @@ static union any sensible(const struct call *c)
 		break;
 	case GCHEAP_IOC_LARGE:
 		a.large.bytes = 100000;
+		break;
+	case GCHEAP_IOC_RESIZE:
+		a.resize.bytes = 100000;
 		break;
 	case GCHEAP_IOC_ROOT_ADD:
 		a.root.addr = (uintptr_t)&word;

@@ -89,6 +89,41 @@ TEST(realloc)
 	CHECK(!gcheap_realloc(p, 0));
 }
 
+TEST(realloc_of_large_objects_copies_nothing)
+{
+	enum { BYTES = 8 << 20 };
+	struct gcheap_stats s;
+	struct gcheap_cache *c = gcheap_cache_create(0, NULL, 0);
+	uint64_t *p = gcheap_alloc(BYTES), *q = gcheap_alloc(BYTES);
+
+	CHECK(p && q);
+	for (int i = 0; i < BYTES / 8; i++)
+		p[i] = i;
+	/* One of them has the other after it. */
+	q = gcheap_realloc(q, 3 * BYTES);
+	p = gcheap_realloc(p, 2 * BYTES);
+	CHECK(p && q);
+	for (int i = 0; i < BYTES / 8; i++)
+		CHECK_EQ(p[i], (uint64_t)i);
+	CHECK(zero((char *)p + BYTES, BYTES));
+	CHECK_EQ(gcheap_stats(&s), 0);
+	CHECK_EQ(s.resized, 2);
+	CHECK(s.pages_remapped == BYTES / 4096 || !s.pages_remapped);
+	/* What was cut off does not come back. */
+	CHECK(gcheap_realloc(p, 50001) == p);
+	p = gcheap_realloc(p, 200000);
+	CHECK(zero((char *)p + 50001, 200000 - 50001));
+	for (int i = 0; i < 50000 / 8; i++)
+		CHECK_EQ(p[i], (uint64_t)i);
+	/* Those of caches, too, whatever their size. */
+	CHECK(c);
+	p = gcheap_cache_alloc_bytes(c, 1000);
+	CHECK(p);
+	p[124] = 1;
+	p = gcheap_realloc(p, 100000);
+	CHECK(p && p[124] == 1 && !p[125]);
+}
+
 TEST(free)
 {
 	struct gcheap_stats s;

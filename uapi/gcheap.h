@@ -267,6 +267,8 @@ struct gcheap_status {
 	__u64 flip_fault_ns;		/* from fault to page in all, */
 	__u64 flip_fault_ns_max;	/* and at most */
 	__u64 roots_pinned;		/* pages of precise roots that could not be changed */
+	__u64 resized;			/* large objects that got another size, uncopied, */
+	__u64 pages_remapped;		/* and pages of theirs that went to another place */
 };
 
 enum {
@@ -302,6 +304,7 @@ enum {
 #define GCHEAP_IOC_CALLBACK	_IO(GCHEAP_IOC_TYPE, 0x12)
 #define GCHEAP_IOC_OFFHEAP	_IO(GCHEAP_IOC_TYPE, 0x13)
 #define GCHEAP_IOC_LEND		_IO(GCHEAP_IOC_TYPE, 0x14)
+#define GCHEAP_IOC_RESIZE	_IO(GCHEAP_IOC_TYPE, 0x15)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
@@ -314,12 +317,13 @@ enum {
 #define GCHEAP_FEAT_LEND	(1ULL << 8)	/* GCHEAP_IOC_LEND */
 #define GCHEAP_FEAT_COMPACT	(1ULL << 9)	/* GCHEAP_COLLECT_COMPACT, _PARAM_RELEASE */
 #define GCHEAP_FEAT_EVACUATE	(1ULL << 10)	/* GCHEAP_CACHE_MOVABLE */
+#define GCHEAP_FEAT_RESIZE	(1ULL << 11)	/* GCHEAP_IOC_RESIZE */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
 				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
-				 GCHEAP_FEAT_EVACUATE)
+				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
 					      * keep objects of movable caches from
@@ -471,6 +475,28 @@ struct gcheap_large {
 	__u32 cache;
 	__u64 bytes;
 	__u64 addr;
+};
+
+/**
+ * struct gcheap_resize - GCHEAP_IOC_RESIZE: another size for a large object
+ * @addr: in: its start; out: where it is now
+ * @bytes: its new size, as of gcheap_large
+ * @cookie: out: of its finalizer, which is taken off when the object goes elsewhere; 0: none
+ *
+ * Its pages stay its own: nothing is copied. What is new in it is zero, if nobody has written
+ * beyond its end. It stays where it is if it becomes smaller, or if there is room after it;
+ * else the old address is no object's any more. ENOENT: not the start of a large object; EBUSY:
+ * not now, objects are being moved or finalizers looked for: copy it; ENOMEM: as of
+ * GCHEAP_IOC_LARGE. The object is as it was after these.
+ */
+struct gcheap_resize {
+	__u32 size;
+	__u32 flags;
+	__u32 thread;
+	__u32 pad;
+	__u64 addr;
+	__u64 bytes;
+	__u64 cookie;
 };
 
 /** struct gcheap_flush - GCHEAP_IOC_FLUSH: drain early frees; with
@@ -753,6 +779,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_cache_destroy) == 16);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_thread) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_spans) == 56);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_large) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_resize) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_flush) == 16);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_root) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_tls) == 40);

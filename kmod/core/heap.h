@@ -145,11 +145,13 @@ struct gch_batch {
  * @number: its place in gch_heap.thread
  * @pending: 1 + span of the last large object made for it, 0: none. The thread
  *	may not have the address in a root yet: it is kept until the next.
+ * @resized: 1 + span of the one whose pages are going to @pending, likewise kept; 0: none
  * @batch: by cache number
  */
 struct gch_thread {
 	u32 number;
 	u32 pending;
+	u32 resized;
 	struct gch_batch *batch[GCHEAP_MAX_CACHES];
 };
 
@@ -212,6 +214,7 @@ struct gch_counts {
 	u64 moved_objects, moved_bytes;
 	u64 spans_pinned;		/* that were to move, and could not */
 	u64 pages_noted;		/* to be settled, at flips */
+	u64 resized;			/* large objects that got another size, uncopied */
 };
 
 enum {				/* gch_evac.state */
@@ -438,12 +441,15 @@ void gch_cache_free_maps(struct gch_cache *c);
 
 /* run.c */
 u32 gch_run_alloc(struct gch_heap *h, u32 n);
+int gch_run_extend(struct gch_heap *h, u32 id, u32 n);
 void gch_run_free(struct gch_heap *h, u32 id, u32 n);
+bool gch_run_has_frames(const struct gch_heap *h, u32 id, u32 n);
 bool gch_run_frames(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
 bool gch_run_resident(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
 
 /* span.c */
 int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id);
+u32 gch_large_slots(const struct gch_heap *h, u64 bytes);
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id);
 int gch_thread_large(struct gch_heap *h, u32 number, u32 cache, u64 bytes,
 		     u32 *id);
@@ -629,6 +635,11 @@ struct gch_check {
 u64 gch_check_room(const struct gch_heap *h);
 bool gch_check_begin(struct gch_heap *h, struct gch_check *c);
 void gch_check_end(struct gch_heap *h, struct gch_check *c);
+
+/* resize.c */
+int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes);
+int gch_resize_begin(struct gch_heap *h, u32 number, const struct gch_ref *r, u64 bytes, u32 *id);
+void gch_resize_end(struct gch_heap *h, u32 number, u64 addr, u64 *cookie);
 
 /* phase.c */
 void gch_phase_set(struct gch_heap *h, u32 phase);

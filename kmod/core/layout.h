@@ -70,6 +70,11 @@ static inline u32 gch_bit_words(u32 ncells)
 	return (ncells + 63) / 64;
 }
 
+static inline u32 gch_granules_of(u64 bytes)
+{
+	return (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
+}
+
 /* Few words at a time: no string instruction, whose start-up costs more. */
 static inline void gch_words_zero(u64 *word, u32 n)
 {

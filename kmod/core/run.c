@@ -111,6 +111,41 @@ u32 gch_run_alloc(struct gch_heap *h, u32 n)
 	return id;
 }
 
+/* Whether no slot of a run is in a span; chunks that have none at all are passed over. */
+static bool run_is_free(const struct gch_heap *h, u32 id, u32 n)
+{
+	u32 end = id + n;
+
+	while (id < end) {
+		const struct gch_chunk *c = gch_chunk(h, id / GCHEAP_CHUNK_SLOTS);
+
+		if (slot_used(c, id % GCHEAP_CHUNK_SLOTS))
+			return false;
+		id += c && c->nused ? 1 : GCHEAP_CHUNK_SLOTS - id % GCHEAP_CHUNK_SLOTS;
+	}
+	return true;
+}
+
+/**
+ * gch_run_extend() - take the slots after a run as well, for a large object
+ * @id: the first of them, @n: how many
+ *
+ * Return: 0; -EBUSY: not all of them are free, or there are not so many; -ENOMEM: metadata.
+ */
+int gch_run_extend(struct gch_heap *h, u32 id, u32 n)
+{
+	int err;
+
+	env_assert_held(&h->lock);
+	if (n > h->nslots - id || !run_is_free(h, id, n))
+		return -EBUSY;
+	h->top = max(h->top, id + n);
+	err = gch_chunk_ensure(h, id, n);
+	if (!err)
+		run_mark(h, id, n, true);
+	return err;
+}
+
 /** gch_run_free() - give a run back; its frames stay until released */
 void gch_run_free(struct gch_heap *h, u32 id, u32 n)
 {
@@ -130,6 +165,18 @@ static bool slot_resident(const struct gch_chunk *c, u32 i)
 	for (p = 0; p < GCH_SLOT_PAGES; p++)
 		if (s->frame[p])
 			return true;
+	return false;
+}
+
+/** gch_run_has_frames() - whether one of @n slots, which have metadata, holds a frame */
+bool gch_run_has_frames(const struct gch_heap *h, u32 id, u32 n)
+{
+	u32 p;
+
+	for (; n; n--, id++)
+		for (p = 0; p < GCH_SLOT_PAGES; p++)
+			if (gch_slot(h, id)->frame[p])
+				return true;
 	return false;
 }
 

@@ -44,17 +44,6 @@ void gch_span_unlist(struct gch_heap *h, u32 id)
 	c->npartial--;
 }
 
-static bool run_has_frames(const struct gch_heap *h, u32 id, u32 n)
-{
-	u32 p;
-
-	for (; n; n--, id++)
-		for (p = 0; p < GCH_SLOT_PAGES; p++)
-			if (gch_slot(h, id)->frame[p])
-				return true;
-	return false;
-}
-
 /* All of a new span's bits are clear. */
 static int span_bits(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
@@ -72,7 +61,7 @@ static u8 span_flags(const struct gch_heap *h, const struct gch_cache *c, u32 id
 {
 	u8 flags = 0;
 
-	if (!run_has_frames(h, id, nslots))
+	if (!gch_run_has_frames(h, id, nslots))
 		flags |= GCHEAP_SPANF_ZERO;
 	if (c->layout == GCHEAP_NOSCAN)
 		flags |= GCHEAP_SPANF_NOSCAN;
@@ -323,6 +312,15 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
 	}
 }
 
+/** gch_large_slots() - slots of an object of so many bytes; 0: there cannot be one */
+u32 gch_large_slots(const struct gch_heap *h, u64 bytes)
+{
+	/* Cells are measured in granules, in 32 bits. */
+	if (bytes > h->size || bytes > (u64)U32_MAX * GCHEAP_GRANULE)
+		return 0;
+	return (bytes + GCHEAP_SLOT_SIZE - 1) >> GCHEAP_SLOT_SHIFT;
+}
+
 /**
  * gch_span_large() - a span of one object
  * @cache: cache in use, a large one
@@ -333,21 +331,19 @@ static void mark_black(struct gch_heap *h, u32 id, u32 lo, u32 hi)
  */
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 {
+	u32 slots = gch_large_slots(h, bytes);
 	struct gcheap_span *d;
-	u64 slots;
 	int err;
 
 	env_assert_held(&h->lock);
-	/* Cells are measured in granules, in 32 bits. */
-	if (bytes > h->size || bytes > (u64)U32_MAX * GCHEAP_GRANULE)
+	if (!slots)
 		return -ENOMEM;
-	slots = (bytes + GCHEAP_SLOT_SIZE - 1) >> GCHEAP_SLOT_SHIFT;
 	err = span_make(h, cache, slots, 1, id);
 	if (err)
 		return err;
 	d = gch_desc(h, *id);
 	d->bytes = bytes;
-	d->cell_granules = (bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE;
+	d->cell_granules = gch_granules_of(bytes);
 	gch_slot(h, *id)->bytes = gch_slot_bytes(d);
 	d->nlive = 1;
 	d->state = GCHEAP_SPAN_LARGE;

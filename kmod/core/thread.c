@@ -169,21 +169,28 @@ static void ring_roots(struct gch_heap *h, u32 number)
 	}
 }
 
+/* A large object by 1 + its span, or 0. */
+static void large_root(struct gch_heap *h, u32 large)
+{
+	u64 addr;
+
+	if (!large)
+		return;
+	addr = gch_slot_addr(h, large - 1);
+	gch_mark_precise(h, &addr, 1);
+}
+
 /** gch_thread_roots() - mark what threads were just given, or give back */
 void gch_thread_roots(struct gch_heap *h)
 {
 	u32 i;
 
 	for (i = 0; i < h->max_threads; i++) {
-		u64 addr;
-
 		if (!h->thread[i])
 			continue;
 		ring_roots(h, i);
-		if (!h->thread[i]->pending)
-			continue;
-		addr = gch_slot_addr(h, h->thread[i]->pending - 1);
-		gch_mark_precise(h, &addr, 1);
+		large_root(h, h->thread[i]->pending);
+		large_root(h, h->thread[i]->resized);
 	}
 }
 

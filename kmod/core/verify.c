@@ -107,7 +107,7 @@ static bool check_large(const struct gch_cache *c, const struct gcheap_span *d)
 {
 	return c->flags & GCHEAP_CACHE_LARGE && d->ncells == 1 && !d->recip &&
 	       d->bytes && d->cell_granules ==
-	       (d->bytes + GCHEAP_GRANULE - 1) / GCHEAP_GRANULE &&
+	       gch_granules_of(d->bytes) &&
 	       d->nslots == (d->bytes + GCHEAP_SLOT_SIZE - 1) >> GCHEAP_SLOT_SHIFT;
 }
 

@@ -65,6 +65,15 @@ void gch_pages_set(struct gch *g, u64 page, struct page *p)
 	WRITE_ONCE(*frame_of(g, page), page_to_pfn(p));
 }
 
+/** gch_pages_take() - a heap page's frame, or NULL; it has none then, and the caller has it */
+struct page *gch_pages_take(struct gch *g, u64 page)
+{
+	u32 frame = *frame_of(g, page);
+
+	WRITE_ONCE(*frame_of(g, page), 0);
+	return frame ? pfn_to_page(frame) : NULL;
+}
+
 static void frame_set(struct gch *g, u64 page, struct page *p)
 {
 	gch_pages_set(g, page, p);
@@ -414,6 +423,13 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 	return 0;
 }
 
+static void out_of_memory(struct gch *g)
+{
+	env_lock(&g->core.lock);
+	gch_slack_drop(g);
+	env_unlock(&g->core.lock);
+}
+
 static int pages_fetch(struct gch *g, const u32 *span, u32 n)
 {
 	struct gch_batch_pages *b = kmalloc(sizeof(*b), GFP_KERNEL);
@@ -426,11 +442,31 @@ static int pages_fetch(struct gch *g, const u32 *span, u32 n)
 	if (m)
 		err = pages_supply(g, b, m);
 	kfree(b);
-	if (err == -ENOMEM) {
-		env_lock(&g->core.lock);
-		gch_slack_drop(g);
-		env_unlock(&g->core.lock);
-	}
+	if (err == -ENOMEM)
+		out_of_memory(g);
+	return err;
+}
+
+/**
+ * gch_pages_supply() - back and map pages that have no frame yet
+ * @page: the first of @n, at most GCH_BATCH_PAGES
+ *
+ * Return: as gch_pages_populate().
+ */
+int gch_pages_supply(struct gch *g, u64 page, u32 n)
+{
+	struct gch_batch_pages *b = kmalloc(sizeof(*b), GFP_KERNEL);
+	int err;
+	u32 i;
+
+	if (!b)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		b->missing[i] = page + i;
+	err = pages_supply(g, b, n);
+	kfree(b);
+	if (err == -ENOMEM)
+		out_of_memory(g);
 	return err;
 }
 

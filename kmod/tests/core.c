@@ -23,6 +23,7 @@ ulong gch_rules_off;
 #include "../core/refer.c"
 #include "../core/rescan.c"
 #include "../core/reserve.c"
+#include "../core/resize.c"
 #include "../core/run.c"
 #include "../core/scan.c"
 #include "../core/settle.c"

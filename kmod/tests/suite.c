@@ -34,6 +34,7 @@ SUITE(layout, GCT_LAYOUT_CASES);
 SUITE(plan, GCT_PLAN_CASES);
 SUITE(run, GCT_RUN_CASES);
 SUITE(span, GCT_SPAN_CASES);
+SUITE(resize, GCT_RESIZE_CASES);
 SUITE(free, GCT_FREE_CASES);
 SUITE(final, GCT_FINAL_CASES);
 SUITE(mark, GCT_MARK_CASES);
@@ -49,7 +50,7 @@ SUITE(hostile, GCT_HOSTILE_CASES);
 SUITE(random, GCT_RANDOM_CASES);
 
 kunit_test_suites(&layout_suite, &plan_suite, &run_suite, &span_suite,
-		  &free_suite, &final_suite, &mark_suite, &weak_suite,
+		  &resize_suite, &free_suite, &final_suite, &mark_suite, &weak_suite,
 		  &sweep_suite, &vacant_suite, &mesh_suite, &evac_suite, &cycle_suite,
 		  &verify_suite, &fail_suite, &hostile_suite, &random_suite);
 

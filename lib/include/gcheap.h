@@ -193,7 +193,8 @@ void *gcheap_heap_alloc_noscan(struct gcheap *heap, size_t size) GCHEAP_ALLOCATO
  * Same kind as @ptr (of whatever heap that is); bytes beyond the old size are 0
  * if it is scanned. NULL: as gcheap_alloc(). Size 0: as gcheap_free(), returns
  * NULL. @ptr must be the start of an object; it is gone if another address is
- * returned. EINVAL: not an object, or a cache's that cannot hold so much.
+ * returned. EINVAL: not an object, or a cache's that cannot hold so much. The pages of
+ * large objects stay theirs: they are not copied, or only while objects are being moved.
  */
 void *gcheap_realloc(void *ptr, size_t size);
 
@@ -462,6 +463,8 @@ struct gcheap_stats {
 	uint64_t flips;			/* total, pauses in which objects were moved */
 	uint64_t moved_objects;		/* total */
 	uint64_t spans_pinned;		/* total, whose objects could not be moved */
+	uint64_t resized;		/* total, large objects by gcheap_realloc(), uncopied */
+	uint64_t pages_remapped;	/* total, of these that went elsewhere */
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);

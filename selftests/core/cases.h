@@ -45,6 +45,15 @@
 	X(large_huge) \
 	X(threads)
 
+#define GCT_RESIZE_CASES(X)	\
+	X(resize_here) \
+	X(resize_to_the_end) \
+	X(resize_limit) \
+	X(resize_finds_nothing) \
+	X(resize_marking) \
+	X(resize_elsewhere) \
+	X(resize_unscanned)
+
 #define GCT_FREE_CASES(X)	\
 	X(free_checked) \
 	X(free_foreign) \
@@ -148,6 +157,7 @@
 	GCT_PLAN_CASES(X) \
 	GCT_RUN_CASES(X) \
 	GCT_SPAN_CASES(X) \
+	GCT_RESIZE_CASES(X) \
 	GCT_FREE_CASES(X) \
 	GCT_FINAL_CASES(X) \
 	GCT_MARK_CASES(X) \

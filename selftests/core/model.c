@@ -375,6 +375,45 @@ static void drain_rings(struct model *m)
 	after_drain(m);
 }
 
+/* What is cut off is not there when the object grows again: see gcheap_realloc(). */
+static void clear_end(struct model *m, const struct obj *o, u64 bytes)
+{
+	u32 w, end = min_t(u64, o->bytes, (bytes + GCHEAP_SLOT_SIZE - 1) & -GCHEAP_SLOT_SIZE) / 8;
+
+	for (w = bytes / 8; w < end; w++)
+		sim_store(m->s, o->addr + 8 * (u64)w, 0);
+}
+
+static void step_resize(struct model *m)
+{
+	struct obj *o = &m->obj[pick(m, m->n)];
+	u64 bytes = 16 * (1 + pick(m, m->plan->large / 16)), addr, *words;
+
+	if (!(kinds[o->kind].flags & LARGE) || o->ready || is_away(o) ||
+	    m->s->h.phase == GCHEAP_PHASE_FINALIZE || !cut_off(m, o))
+		return;
+	clear_end(m, o, bytes);
+	gct_press(m->plan->pressed && pick(m, 2));
+	addr = sim_resize(m->s, some_thread(m), o->addr, bytes);
+	gct_press(false);
+	if (!addr) {
+		m->st->refused++;
+		return;
+	}
+	words = env_zalloc(bytes);
+	CHECK(words);
+	memcpy(words, o->words, min_t(u64, bytes, o->bytes));
+	env_free(o->words);
+	o->words = words;
+	o->cookie = addr == o->addr ? o->cookie : 0;
+	o->addr = addr;
+	o->bytes = bytes;
+	o->extent = (bytes + GCHEAP_SLOT_SIZE - 1) & -GCHEAP_SLOT_SIZE;
+	m->sorted = false;
+	m->st->resized++;
+	m->precise[pick(m, NROOTS)] = addr;
+}
+
 static void step_final(struct model *m)
 {
 	struct obj *o = &m->obj[pick(m, m->n)];
@@ -455,6 +494,8 @@ static void step(struct model *m)
 		step_unroot(m);
 	else if (what < 88)
 		step_free(m);
+	else if (what < 90)
+		step_resize(m);
 	else if (what < 93)
 		step_final(m);
 	else if (what < 95)

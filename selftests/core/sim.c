@@ -391,6 +391,50 @@ u64 sim_large(struct sim *s, u32 thread, u32 cache, u64 bytes)
 	return gch_slot_addr(&s->h, id);
 }
 
+/* Pages go from one large object to another, as in kmod/mm/resize.c. */
+static void move_frames(struct sim *s, u32 from, u32 to, u32 nslots)
+{
+	u64 a = (u64)from * GCH_SLOT_PAGES, b = (u64)to * GCH_SLOT_PAGES;
+	u64 end = a + nslots * GCH_SLOT_PAGES;
+
+	for (; a < end; a++, b++) {
+		drop_frame(s, b);
+		*frame_of(s, b) = *frame_of(s, a);
+		*frame_of(s, a) = 0;
+		if (!*frame_of(s, b))
+			continue;
+		if (s->h.black)
+			gch_dirty_set(&s->h, b);
+		if (s->tracking)
+			s->written[b / 64] |= 1ull << (b % 64);
+	}
+}
+
+/* Another size for a large object: where it is then, or 0. */
+u64 sim_resize(struct sim *s, u32 thread, u64 addr, u64 bytes)
+{
+	u32 had, id;
+	u64 cookie;
+	struct gch_ref r;
+	int err;
+
+	do {
+		CHECK(gch_object_at(&s->h, addr, &r));
+		had = r.d->nslots;
+		err = gch_resize_here(&s->h, &r, bytes);
+		if (!err)
+			return addr;
+		if (err == -EBUSY)
+			err = gch_resize_begin(&s->h, thread, &r, bytes, &id);
+	} while (err == -ENOMEM && sim_again(s));
+	if (err)
+		return 0;
+	drop(&s->h, id, gch_desc(&s->h, id)->nslots);
+	move_frames(s, r.id, id, had);
+	gch_resize_end(&s->h, thread, addr, &cookie);
+	return gch_slot_addr(&s->h, id);
+}
+
 /* What the library does with an early free. */
 void sim_push_free(struct sim *s, u32 thread, u64 addr)
 {

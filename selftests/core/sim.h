@@ -80,6 +80,7 @@ u64 *sim_pos(struct sim *s, u32 thread, u32 cache);
 u64 sim_alloc(struct sim *s, u32 thread, u32 cache);
 void sim_push_free(struct sim *s, u32 thread, u64 addr);
 u64 sim_large(struct sim *s, u32 thread, u32 cache, u64 bytes);
+u64 sim_resize(struct sim *s, u32 thread, u64 addr, u64 bytes);
 u64 sim_load(struct sim *s, u64 addr);
 bool sim_store(struct sim *s, u64 addr, u64 value);
 bool sim_cell(struct sim *s, u64 addr, struct gch_ref *r);
