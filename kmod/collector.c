@@ -302,15 +302,17 @@ static int mark(struct gch *g, bool full)
 }
 
 /*
- * Mark and sweep again, as often as there is something to move. The cycle is complete
- * whatever becomes of that: 0, or -ENXIO.
+ * Mark and sweep again, as often as there is something to move, or until the collector is
+ * wanted if that is not what it is @wanted for. The cycle is complete whatever becomes of
+ * that: 0, or -ENXIO.
  */
-static int evacuate(struct gch *g)
+static int evacuate(struct gch *g, bool wanted)
 {
 	u64 flips = 0;
 	int err = 0, i;
 
-	for (i = 0; i < FLIPS && !err && gch_evacuate_begin(g, i); i++) {
+	for (i = 0; i < FLIPS && !err && (wanted || !gch_collect_asked(g)) &&
+	     gch_evacuate_begin(g, i); i++) {
 		flips = g->core.n.flips;
 		err = mark(g, true);
 		gch_evacuate_over(g);
@@ -346,10 +348,10 @@ static int cycle(struct gch *g, u32 want)
 	if (err)
 		return err;
 	if (want & GCH_WANT_COMPACT) {
-		err = evacuate(g);
+		err = evacuate(g, true);
 		if (err)
 			return err;
-		gch_compact(g, true);
+		gch_compact(g, GCH_SQUEEZE);
 	}
 	env_lock(&g->core.lock);
 	gch_cycle_verify(g);
@@ -361,6 +363,20 @@ static int cycle(struct gch *g, u32 want)
 		gch_event(g, GCHEAP_EV_FINALIZERS, g->core.finals.ready, 0, 0);
 	trace_gcheap_cycle_end(g, 0);
 	return 0;
+}
+
+/* Compact a heap that has become too large for what it holds. Nobody waits for it. */
+static void tidy(struct gch *g)
+{
+	u64 t0 = ktime_get_ns(), pages;
+
+	env_lock(&g->core.lock);
+	pages = g->core.n.resident_pages;
+	g->pace.forced = true;	/* it has a bound of its own */
+	env_unlock(&g->core.lock);
+	if (!evacuate(g, false))
+		gch_compact(g, GCH_TIDY);
+	gch_tidy_done(g, pages, ktime_get_ns() - t0);
 }
 
 /* Begin the next attempt asked for, or false: there is none, or the heap goes. */
@@ -403,9 +419,12 @@ static void collect(struct work_struct *work)
 		g->req.tried = g->req.begun;
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
+		if (err || want & GCH_WANT_COMPACT)
+			continue;
 		/* Nobody waits for this. */
-		if (!err && !(want & GCH_WANT_COMPACT))
-			gch_compact(g, false);
+		gch_compact(g, GCH_RELEASE);
+		if (gch_tidy_due(g))
+			tidy(g);
 	}
 	gch_clock_stop(g, gch_clock_now());
 	if (READ_ONCE(g->dead))
@@ -542,6 +561,16 @@ void gch_collect_if_due(struct gch *g)
 	if (READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
 	    g->core.phase == GCHEAP_PHASE_IDLE)
 		request(g, false, 0);
+}
+
+/** gch_collect_for_pressure() - the system wants memory: whether there will be a cycle for that
+ *
+ * From any context that may take locks. Nothing that threads wait for is begun.
+ */
+bool gch_collect_for_pressure(struct gch *g)
+{
+	return READ_ONCE(g->req.asked) == READ_ONCE(g->req.tried) &&
+	       request(g, false, GCH_WANT_FULL);
 }
 
 /**

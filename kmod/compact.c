@@ -2,12 +2,19 @@
 /*
  * Compaction: after a cycle, pages that hold nothing go back to the system. Those of free
  * slots, but for what allocation will soon use again, and those that no live cell of a
- * span in use reaches into (core/vacant.c). When compaction is asked for, before that, pages
- * whose live cells do not overlap share frames (core/mesh.c, mm/remap.c).
+ * span in use reaches into (core/vacant.c). When the heap is to be compacted, before that,
+ * objects move together (evacuate.c), and pages whose live cells do not overlap share frames
+ * (core/mesh.c, mm/remap.c).
  *
  * In the background: the lock is dropped after each batch, and the program, when it comes
  * to such a page, finds zeroes.
+ *
+ * It is compacted when the program asks, or wants memory that there is none of, and by itself:
+ * if it keeps more than it will need before the next cycle is over, by so many percent, more
+ * than its soft limit, or when the system is short of memory (pressure.c). That takes a part of
+ * the time that does not depend on the program: it has to rest after each (gch_plan_rest()).
  */
+#include <linux/ktime.h>
 #include <linux/module.h>
 
 #include "gcheap.h"
@@ -27,10 +34,15 @@ static bool mesh_default = true;
 module_param_named(mesh, mesh_default, bool, 0644);
 MODULE_PARM_DESC(mesh, "Compaction lets pages share memory (new heaps)");
 
+static uint compact_default = 25;
+module_param_named(compact, compact_default, uint, 0644);
+MODULE_PARM_DESC(compact, "Percent too large that a heap is compacted from on, 0: never (new heaps)");
+
 void gch_compact_init(struct gch *g)
 {
 	g->release = release_default;
 	g->mesh = mesh_default;
+	g->tidy.percent = min_t(uint, READ_ONCE(compact_default), GCH_PERCENT_MAX);
 }
 
 /**
@@ -76,25 +88,25 @@ static void mesh_share(struct gch *g, struct mesh *m)
 	}
 }
 
+/* Whether to go on: in the background only until the collector is wanted. */
+static bool may_go_on(const struct gch *g, bool now)
+{
+	return !READ_ONCE(g->dead) && (now || !gch_collect_asked(g));
+}
+
 /* The more pages are looked at together, the more find one that they fit. */
-static void mesh(struct gch *g)
+static void mesh(struct gch *g, bool now)
 {
 	struct mesh *m = kvmalloc(sizeof(*m), GFP_KERNEL | __GFP_NOWARN);
 	bool more = m;
 	u32 at = 0;
 
-	while (more && !READ_ONCE(g->dead)) {
+	while (more && may_go_on(g, now)) {
 		more = mesh_gather(g, m, &at);
 		if (gch_mesh_search(m->page, m->n, m->scratch, m->scratch + MESH_PAGES))
 			mesh_share(g, m);
 	}
 	kvfree(m);
-}
-
-/* Whether to go on: in the background only until the collector is wanted. */
-static bool may_go_on(const struct gch *g, bool now)
-{
-	return !READ_ONCE(g->dead) && (now || !gch_collect_asked(g));
 }
 
 /* The lowest addresses are used first, so the highest go. */
@@ -133,17 +145,19 @@ static void release_vacant(struct gch *g, bool now)
 
 /**
  * gch_compact() - give back the pages that a cycle has left without use
- * @now: all of them, what allocation may soon use, too, however long it takes; else until
- *	the collector is wanted, and the next time from there
+ * @how: GCH_RELEASE: until the collector is wanted, and the next time from there;
+ *	GCH_TIDY: pages share memory, too; GCH_SQUEEZE: also what allocation may soon use,
+ *	however long it takes
  *
  * From the collector, phase IDLE.
  */
-void gch_compact(struct gch *g, bool now)
+void gch_compact(struct gch *g, enum gch_how how)
 {
+	bool now = how == GCH_SQUEEZE;
 	u64 before, t0 = now ? gch_clock_now() : 0;
 
-	if (now && READ_ONCE(g->mesh))
-		mesh(g);
+	if (how != GCH_RELEASE && READ_ONCE(g->mesh))
+		mesh(g, now);
 	env_lock(&g->core.lock);
 	before = g->pages_released;
 	release_vacant(g, now);
@@ -159,4 +173,45 @@ void gch_compact(struct gch *g, bool now)
 		env_unlock(&g->core.lock);
 	}
 	trace_gcheap_release(g, g->pages_released - before);
+}
+
+/** gch_tidy_due() - whether the heap is to be compacted by itself: from the collector, IDLE */
+bool gch_tidy_due(struct gch *g)
+{
+	const struct gch_counts *n = &g->core.n;
+	const struct gch_tidy *t = &g->tidy;
+	u64 resident = n->resident_pages << PAGE_SHIFT;
+	bool due;
+
+	env_lock(&g->core.lock);
+	due = gch_plan_tidy(resident, n->live_bytes_last, g->pace.goal +
+			    gch_plan_retain(n->heap_bytes, g->trigger), t->percent);
+	if (t->percent && (t->pressed || (g->core.param.soft_limit &&
+					  resident + n->offheap_bytes > g->core.param.soft_limit)))
+		due = gch_plan_tidy(resident, n->live_bytes_last, n->live_bytes_last,
+				    GCH_PERCENT_LEAST);
+	due &= ktime_get_ns() >= t->after;
+	env_unlock(&g->core.lock);
+	return due;
+}
+
+/**
+ * gch_tidy_done() - that has been done, or been given up
+ * @pages: that were resident before; @ns: that it took
+ */
+void gch_tidy_done(struct gch *g, u64 pages, u64 ns)
+{
+	struct gch_tidy *t = &g->tidy;
+	u64 left;
+
+	env_lock(&g->core.lock);
+	left = g->core.n.resident_pages;
+	if (left + left / 8 < pages)
+		t->failures = 0;
+	else
+		t->failures++;
+	t->after = ktime_get_ns() + gch_plan_rest(ns, t->failures);
+	t->pressed = false;
+	t->count++;
+	gch_unlock(g);
 }

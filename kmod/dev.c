@@ -23,6 +23,7 @@ static void gch_release_last(struct kref *ref)
 {
 	struct gch *g = container_of(ref, struct gch, ref);
 
+	gch_pressure_del(g);
 	if (g->ready) {
 		gch_pages_destroy(g);
 		gch_heap_destroy(&g->core);
@@ -169,6 +170,7 @@ static int gch_open(struct inode *inode, struct file *file)
 	if (err)
 		goto err_track;
 	file->private_data = g;
+	gch_pressure_add(g);
 	return nonseekable_open(inode, file);
 
 err_track:

@@ -14,12 +14,16 @@
  *           gch_events.lock		(event.c)
  *           gch_requests.wait.lock
  *
+ * The list of all heaps (pressure.c) has a lock within which core.lock is tried for, and that
+ * is tried for wherever memory is allocated.
+ *
  * User memory is never touched with core.lock held.
  */
 #ifndef _GCH_GCHEAP_H
 #define _GCH_GCHEAP_H
 
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -157,6 +161,33 @@ struct gch_pace {
 	u64 relief, settled, ran, assisted;
 };
 
+enum gch_how {
+	GCH_RELEASE,	/* what nobody will need soon */
+	GCH_TIDY,	/* and what can be had by sharing and moving */
+	GCH_SQUEEZE,	/* all of that, at once */
+};
+
+#define GCH_PERCENT_LEAST	12
+#define GCH_PERCENT_MAX		10000
+
+/**
+ * struct gch_tidy - compaction that nobody has asked for (compact.c)
+ * @percent: GCHEAP_PARAM_COMPACT
+ * @after: not before then, in ns; @failures: so often in a row it has not gained much
+ * @pressed: the system wants memory, and need not be heard before @deaf, in ns; @press_at: slot
+ *	from which on it looks for pages (pressure.c)
+ * @count: how often; all under core.lock
+ */
+struct gch_tidy {
+	u32 percent;
+	u32 failures;
+	u64 after;
+	bool pressed;
+	u64 deaf;
+	u32 press_at;
+	u64 count;
+};
+
 struct gch;
 
 /** struct gch_helper - a worker of the pool beside the collector; @number: from 1 */
@@ -240,6 +271,7 @@ struct gch_flip {
  * @resizing: large objects that are getting another size, elsewhere
  * @faulting: threads that wait for core.lock in a fault
  * @vacant_at: slot from which on they are to be looked for
+ * @heaps: in the list of all (pressure.c)
  * @release: vacant pages are given back; @pages_vacated: so many of @pages_released were
  * @young: collections may be young; @sticky: marks and dirty bits are as the last cycle left
  *	them, so that the next may be; @cycles_young: how many were
@@ -270,6 +302,8 @@ struct gch {
 	u32 resizing;
 	atomic_t faulting;
 	u32 vacant_at;
+	struct gch_tidy tidy;
+	struct list_head heaps;
 	struct page *slack[GCH_SLACK];
 	u32 nslack;
 	struct page *spare[GCH_SPAN_PAGES];
@@ -376,11 +410,20 @@ int gch_await_begun(struct gch *g);
 int gch_collect_for_room(struct gch *g, bool memory);
 bool gch_collect_asked(const struct gch *g);
 void gch_collect_if_due(struct gch *g);
+bool gch_collect_for_pressure(struct gch *g);
 int gch_hold(struct gch *g, int delta, u32 *count);
 
 /* compact.c */
 void gch_compact_init(struct gch *g);
-void gch_compact(struct gch *g, bool now);
+void gch_compact(struct gch *g, enum gch_how how);
+bool gch_tidy_due(struct gch *g);
+void gch_tidy_done(struct gch *g, u64 pages, u64 ns);
+
+/* pressure.c */
+int gch_pressure_module_init(void);
+void gch_pressure_module_exit(void);
+void gch_pressure_add(struct gch *g);
+void gch_pressure_del(struct gch *g);
 
 /* evacuate.c */
 void gch_evacuate_init(struct gch *g);

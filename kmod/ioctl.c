@@ -684,10 +684,35 @@ static int do_hold(struct gch *g, union gch_arg *arg)
 	return gch_hold(g, arg->hold.delta, &arg->hold.count);
 }
 
+/* A switch, which is 0 or 1; NULL: it is something else. */
+static bool *param_switch(struct gch *g, u32 param)
+{
+	switch (param) {
+	case GCHEAP_PARAM_VERIFY:
+		return &g->verify;
+	case GCHEAP_PARAM_CONCURRENT:
+		return &g->concurrent;
+	case GCHEAP_PARAM_CHECK:
+		return &g->check;
+	case GCHEAP_PARAM_RELEASE:
+		return &g->release;
+	case GCHEAP_PARAM_MESH:
+		return &g->mesh;
+	case GCHEAP_PARAM_EVACUATE:
+		return &g->evacuate;
+	}
+	return NULL;
+}
+
 static int param_set(struct gch *g, u32 param, u64 value)
 {
 	struct gch_params *p = &g->core.param;
+	bool *on = param_switch(g, param);
 
+	if (on && value > 1)
+		return -EINVAL;
+	if (on)
+		*on = value;
 	switch (param) {
 	case GCHEAP_PARAM_GROWTH:
 		if (!value || value > GROWTH_MAX)
@@ -701,16 +726,6 @@ static int param_set(struct gch *g, u32 param, u64 value)
 		if (!value)
 			return -EINVAL;
 		p->min_heap = value;
-		break;
-	case GCHEAP_PARAM_VERIFY:
-		if (value > 1)
-			return -EINVAL;
-		g->verify = value;
-		break;
-	case GCHEAP_PARAM_CONCURRENT:
-		if (value > 1)
-			return -EINVAL;
-		g->concurrent = value;
 		break;
 	case GCHEAP_PARAM_PAUSE:
 		if (!value || value > NSEC_PER_SEC)
@@ -726,11 +741,6 @@ static int param_set(struct gch *g, u32 param, u64 value)
 		g->track.way = gch_track_way(value);
 		g->sticky = false;
 		break;
-	case GCHEAP_PARAM_CHECK:
-		if (value > 1)
-			return -EINVAL;
-		g->check = value;
-		break;
 	case GCHEAP_PARAM_SOFT_LIMIT:
 		p->soft_limit = value;
 		break;
@@ -739,35 +749,54 @@ static int param_set(struct gch *g, u32 param, u64 value)
 			return -EINVAL;
 		g->workers = value;
 		break;
-	case GCHEAP_PARAM_RELEASE:
-		if (value > 1)
-			return -EINVAL;
-		g->release = value;
-		break;
-	case GCHEAP_PARAM_MESH:
-		if (value > 1)
-			return -EINVAL;
-		g->mesh = value;
-		break;
-	case GCHEAP_PARAM_EVACUATE:
-		if (value > 1)
-			return -EINVAL;
-		g->evacuate = value;
-		break;
 	case GCHEAP_PARAM_YOUNG:
 		if (value > 2)
 			return -EINVAL;
 		g->young = value;
+		break;
+	case GCHEAP_PARAM_COMPACT:
+		if (value > GCH_PERCENT_MAX)
+			return -EINVAL;
+		g->tidy.percent = value;
 		break;
 	}
 	gch_pace_plan(g);
 	return 0;
 }
 
+static u64 param_get(struct gch *g, u32 param)
+{
+	const struct gch_params *p = &g->core.param;
+	const bool *on = param_switch(g, param);
+
+	if (on)
+		return *on;
+	switch (param) {
+	case GCHEAP_PARAM_GROWTH:
+		return p->growth;
+	case GCHEAP_PARAM_LIMIT:
+		return p->limit;
+	case GCHEAP_PARAM_MIN_HEAP:
+		return p->min_heap;
+	case GCHEAP_PARAM_PAUSE:
+		return g->pause_budget;
+	case GCHEAP_PARAM_TRACK:
+		return g->track.way;
+	case GCHEAP_PARAM_SOFT_LIMIT:
+		return p->soft_limit;
+	case GCHEAP_PARAM_WORKERS:
+		return g->workers;
+	case GCHEAP_PARAM_YOUNG:
+		return g->young;
+	case GCHEAP_PARAM_COMPACT:
+		return g->tidy.percent;
+	}
+	return 0;
+}
+
 static int do_param(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_param *a = &arg->param;
-	struct gch_params *p = &g->core.param;
 	int err;
 
 	if (a->pad || a->param >= GCHEAP_PARAM_MAX)
@@ -777,50 +806,7 @@ static int do_param(struct gch *g, union gch_arg *arg)
 		return err;
 	if (a->flags & GCHEAP_PARAM_SET)
 		err = param_set(g, a->param, a->value);
-	switch (a->param) {
-	case GCHEAP_PARAM_GROWTH:
-		a->value = p->growth;
-		break;
-	case GCHEAP_PARAM_LIMIT:
-		a->value = p->limit;
-		break;
-	case GCHEAP_PARAM_MIN_HEAP:
-		a->value = p->min_heap;
-		break;
-	case GCHEAP_PARAM_VERIFY:
-		a->value = g->verify;
-		break;
-	case GCHEAP_PARAM_CONCURRENT:
-		a->value = g->concurrent;
-		break;
-	case GCHEAP_PARAM_PAUSE:
-		a->value = g->pause_budget;
-		break;
-	case GCHEAP_PARAM_TRACK:
-		a->value = g->track.way;
-		break;
-	case GCHEAP_PARAM_CHECK:
-		a->value = g->check;
-		break;
-	case GCHEAP_PARAM_SOFT_LIMIT:
-		a->value = p->soft_limit;
-		break;
-	case GCHEAP_PARAM_WORKERS:
-		a->value = g->workers;
-		break;
-	case GCHEAP_PARAM_RELEASE:
-		a->value = g->release;
-		break;
-	case GCHEAP_PARAM_MESH:
-		a->value = g->mesh;
-		break;
-	case GCHEAP_PARAM_EVACUATE:
-		a->value = g->evacuate;
-		break;
-	case GCHEAP_PARAM_YOUNG:
-		a->value = g->young;
-		break;
-	}
+	a->value = param_get(g, a->param);
 	gch_unlock(g);
 	return err;
 }

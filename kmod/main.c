@@ -31,11 +31,16 @@ static int __init gch_init(void)
 	err = gch_stop_module_init();
 	if (err)
 		goto err_pool;
-	err = misc_register(&gch_device);
+	err = gch_pressure_module_init();
 	if (err)
 		goto err_stop;
+	err = misc_register(&gch_device);
+	if (err)
+		goto err_pressure;
 	return 0;
 
+err_pressure:
+	gch_pressure_module_exit();
 err_stop:
 	gch_stop_module_exit();
 err_pool:
@@ -46,6 +51,7 @@ err_pool:
 static void __exit gch_exit(void)
 {
 	misc_deregister(&gch_device);
+	gch_pressure_module_exit();
 	gch_pool_module_exit();
 	gch_stop_module_exit();
 }

@@ -51,6 +51,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->roots_pinned = g->roots_pinned;
 	s->resized = n->resized;
 	s->pages_remapped = g->pages_remapped;
+	s->compactions = g->tidy.count;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

@@ -443,6 +443,7 @@ static int gch_param(struct gcheap *h, enum gcheap_tunable what, uint32_t flags,
 		[GCHEAP_TUNE_RELEASE] = GCHEAP_PARAM_RELEASE,
 		[GCHEAP_TUNE_MESH] = GCHEAP_PARAM_MESH,
 		[GCHEAP_TUNE_EVACUATE] = GCHEAP_PARAM_EVACUATE,
+		[GCHEAP_TUNE_COMPACT] = GCHEAP_PARAM_COMPACT,
 	};
 	GCH_ARG(gcheap_param, arg);
 	int err = gch_heap_get(&h);

@@ -200,10 +200,12 @@ static void *try_numbers_main(void *arg)
 	struct gcheap_spans s = { .size = sizeof(s), .cache = cells, .want = 1 };
 	struct gcheap_flush f = { .size = sizeof(f) };
 	struct gcheap_large l = { .size = sizeof(l), .cache = whole, .bytes = 100000 };
+	struct gcheap_resize r = { .size = sizeof(r), .bytes = 100000 };
 	struct gcheap_cache_destroy d = { .size = sizeof(d), .cache = cells };
 
 	for (unsigned int i = 0; i < 3; i++) {
 		t.thread = i;
+		r.thread = i;
 		s.thread = i;
 		f.thread = i;
 		l.thread = i;
@@ -212,6 +214,7 @@ static void *try_numbers_main(void *arg)
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_SPANS, &s), ESRCH);
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FLUSH, &f), ESRCH);
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LARGE, &l), ESRCH);
+		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_RESIZE, &r), ESRCH);
 		CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_CACHE_DESTROY, &d), ESRCH);
 	}
 	return NULL;
@@ -283,6 +286,7 @@ TEST(params)
 		{ GCHEAP_PARAM_RELEASE, ~0ull, 0 },
 		{ GCHEAP_PARAM_MESH, ~0ull, 0 },
 		{ GCHEAP_PARAM_EVACUATE, ~0ull, 0 },
+		{ GCHEAP_PARAM_COMPACT, 25, 10000 },
 	};
 	struct raw h = raw_open(0);
 	struct gcheap_param a;

@@ -51,6 +51,7 @@ static void all_eperm(struct raw *h)
 	struct gcheap_thread t = { .size = sizeof(t) };
 	struct gcheap_spans s = { .size = sizeof(s), .want = 1 };
 	struct gcheap_large l = { .size = sizeof(l), .bytes = 100000 };
+	struct gcheap_resize r = { .size = sizeof(r), .bytes = 100000 };
 	struct gcheap_hold o = { .size = sizeof(o), .delta = 1 };
 	struct gcheap_verify v = { .size = sizeof(v) };
 	struct gcheap_finalizers f = { .size = sizeof(f) };
@@ -63,6 +64,7 @@ static void all_eperm(struct raw *h)
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_THREAD_DETACH, &t), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_SPANS, &s), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LARGE, &l), EPERM);
+	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_RESIZE, &r), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_HOLD, &o), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_VERIFY, &v), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FINALIZERS, &f), EPERM);

@@ -137,7 +137,9 @@ TEST(what_was_never_touched_is_not)
 	uint64_t *p = hemmed(&h, c, 64 << 20), before;
 
 	fill(p, 32 << 20, (32 << 20) + PAGE);
+	raw_verify(&h);	/* so that it counts */
 	before = raw_status(&h).resident_bytes;
+	CHECK(before < 100000);
 	p = resize(&h, p, 128 << 20);
 	CHECK_EQ(raw_status(&h).resident_bytes, before);
 	CHECK(filled(p, 32 << 20, (32 << 20) + PAGE) && !p[0]);
@@ -267,7 +269,7 @@ static void resize_beside_marking(unsigned int way, bool young)
 		uint64_t bytes = WORDS * 8 + rnd(&seed) % (4 << 20);
 
 		/* What is made now may lie after it. */
-		gap = raw_try_large(&w.h, w.large, 40000);
+		gap = raw_try_large(&w.h, w.large, rnd(&seed) % (4 << 20) + 1);
 		CHECK(gap);
 		if (try_resize(&w.h, w.at, bytes, &a) && errno == EBUSY)
 			continue;

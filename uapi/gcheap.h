@@ -269,6 +269,7 @@ struct gcheap_status {
 	__u64 roots_pinned;		/* pages of precise roots that could not be changed */
 	__u64 resized;			/* large objects that got another size, uncopied, */
 	__u64 pages_remapped;		/* and pages of theirs that went to another place */
+	__u64 compactions;		/* by itself (GCHEAP_PARAM_COMPACT) */
 };
 
 enum {
@@ -618,6 +619,12 @@ enum {				/* gcheap_param.param */
 	GCHEAP_PARAM_EVACUATE	= 13,	/* 1: compaction moves objects of caches that are
 					 * GCHEAP_CACHE_MOVABLE (with _CONCURRENT): as the
 					 * module is told, 1 */
+	GCHEAP_PARAM_COMPACT	= 14,	/* percent, 0: never: compact by oneself when the heap
+					 * has so much more memory than it will use until the
+					 * next cycle is over; with the soft limit exceeded, or
+					 * when the system is short of memory, from 12 % more
+					 * than what is alive on. It takes a twentieth of the
+					 * time at most. As the module is told, 25 */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

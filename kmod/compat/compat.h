@@ -79,4 +79,15 @@
 #define no_llseek	NULL
 #endif
 
+/* Shrinkers are allocated by whom they belong to no more. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define gch_shrinker_alloc(name)	kzalloc(sizeof(struct shrinker), GFP_KERNEL)
+#define gch_shrinker_register(s, name)	register_shrinker(s, name)
+#define gch_shrinker_free(s)		do { unregister_shrinker(s); kfree(s); } while (0)
+#else
+#define gch_shrinker_alloc(name)	shrinker_alloc(0, name)
+#define gch_shrinker_register(s, name)	(shrinker_register(s), 0)
+#define gch_shrinker_free(s)		shrinker_free(s)
+#endif
+
 #endif

@@ -655,6 +655,8 @@ u64 gch_plan_room(u64 trigger, u64 from);
 u64 gch_plan_debt(u64 work, u64 done, u64 handed, u64 room);
 u64 gch_plan_retain(u64 heap_bytes, u64 trigger);
 bool gch_plan_evacuate(u64 cells, u32 ncells, u32 spans);
+bool gch_plan_tidy(u64 resident, u64 live, u64 wanted, u32 percent);
+u64 gch_plan_rest(u64 took, u32 failures);
 
 /* verify.c */
 struct gch_fault {

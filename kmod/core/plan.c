@@ -148,3 +148,28 @@ bool gch_plan_evacuate(u64 cells, u32 ncells, u32 spans)
 
 	return 8 * targets <= 7 * (u64)spans;
 }
+
+/**
+ * gch_plan_tidy() - whether a heap is worth compacting, though nobody asks
+ * @resident: bytes of memory that it has; @live: of objects that were found alive
+ * @wanted: that it may well have
+ * @percent: it may have so much more, 0: as much as it likes
+ */
+bool gch_plan_tidy(u64 resident, u64 live, u64 wanted, u32 percent)
+{
+	u64 most = max(live, wanted);
+
+	return percent && resident > most &&
+	       resident - most > env_div64(most, 100) * percent;
+}
+
+/**
+ * gch_plan_rest() - ns until a heap may be compacted by itself again
+ * @took: ns that the last time took; @failures: so many in a row have not gained much
+ *
+ * So that it takes a twentieth of the time at most, and next to none where it does not help.
+ */
+u64 gch_plan_rest(u64 took, u32 failures)
+{
+	return min_t(u64, took, ~0ull >> 12) * 19 << min(failures, 6u);
+}

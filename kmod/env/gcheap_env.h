@@ -36,6 +36,7 @@
 #define env_lock_t		struct mutex
 #define env_lock_init(l)	mutex_init(l)
 #define env_lock(l)		mutex_lock(l)
+#define env_trylock(l)		mutex_trylock(l)
 #define env_unlock(l)		mutex_unlock(l)
 #define env_assert_held(l)	lockdep_assert_held(l)
 

@@ -160,8 +160,10 @@ enum gcheap_tunable {
 				 * are processors */
 	GCHEAP_TUNE_RELEASE,	/* 1: pages without objects go back to the system, among
 				 * objects as well */
-	GCHEAP_TUNE_MESH,	/* 1: gcheap_compact() lets pages share memory */
+	GCHEAP_TUNE_MESH,	/* 1: compaction lets pages share memory */
 	GCHEAP_TUNE_EVACUATE,	/* 1: it moves objects of movable caches */
+	GCHEAP_TUNE_COMPACT,	/* percent too large from which on a heap is compacted by
+				 * itself, 0: never */
 };
 
 /** gcheap_tune - change a setting of a heap; -EINVAL: out of range */
@@ -465,6 +467,7 @@ struct gcheap_stats {
 	uint64_t spans_pinned;		/* total, whose objects could not be moved */
 	uint64_t resized;		/* total, large objects by gcheap_realloc(), uncopied */
 	uint64_t pages_remapped;	/* total, of these that went elsewhere */
+	uint64_t compactions;		/* total, by itself */
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);

@@ -17,6 +17,8 @@
 	X(plan_retain) \
 	X(plan_young) \
 	X(plan_evacuate) \
+	X(plan_tidy) \
+	X(plan_rest) \
 	X(plan_pays) \
 	X(plan_within) \
 	X(plan_relief) \

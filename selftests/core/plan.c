@@ -35,6 +35,33 @@ void gct_plan_retain(void)
 	CHECK(gch_plan_retain(0, ~0ull) == ~0ull);
 }
 
+void gct_plan_tidy(void)
+{
+	/* Never, or from so many percent on. */
+	CHECK(!gch_plan_tidy(1000, 10, 100, 0));
+	CHECK(!gch_plan_tidy(125000, 10, 100000, 25));
+	CHECK(gch_plan_tidy(125001, 10, 100000, 25));
+	CHECK(!gch_plan_tidy(100000, 10, 100000, 1));
+	/* What is alive it has to have. */
+	CHECK(!gch_plan_tidy(125000, 100000, 10, 25));
+	CHECK(!gch_plan_tidy(~0ull, ~0ull, 0, 25));
+	CHECK(!gch_plan_tidy(0, 0, 0, 25));
+	CHECK(gch_plan_tidy(~0ull, 1 << 20, 1 << 20, 10000));
+}
+
+void gct_plan_rest(void)
+{
+	u32 i;
+
+	/* One part of twenty, and of as much again with each failure. */
+	CHECK_EQ(gch_plan_rest(1000, 0), 19000);
+	for (i = 0; i < 6; i++)
+		CHECK_EQ(gch_plan_rest(1000, i + 1), 2 * gch_plan_rest(1000, i));
+	CHECK_EQ(gch_plan_rest(1000, 100), gch_plan_rest(1000, 6));
+	CHECK(gch_plan_rest(~0ull, ~0u) > 1ull << 60);
+	CHECK_EQ(gch_plan_rest(0, 3), 0);
+}
+
 void gct_plan_evacuate(void)
 {
 	CHECK(!gch_plan_evacuate(1, 64, 1));
