@@ -159,6 +159,7 @@ void gch_compact(struct gch *g, enum gch_how how)
 	if (how != GCH_RELEASE && READ_ONCE(g->mesh))
 		mesh(g, now);
 	env_lock(&g->core.lock);
+	g->compactions += now;
 	before = g->pages_released;
 	release_vacant(g, now);
 	release_free(g, now ? 0 : gch_plan_retain(g->core.n.heap_bytes, g->trigger), now);

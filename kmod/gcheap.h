@@ -254,6 +254,7 @@ struct gch_flip {
  * @bound: mapped; never cleared. @nmaps: mappings of the heap in its mm
  * @dead: its address space or mapping is gone; set once, read without lock
  * @tcb: pages of thread control blocks, by page number
+ * @compactions: that were asked for
  * @slack: @nslack pages charged and not used: for faults that find no memory, and
  *	given up when a call finds none, so that the program has some to deal with that
  * @spare: @nspare pages for a split, which found fewer than @spare_want of them
@@ -293,6 +294,7 @@ struct gch {
 	struct xarray tcb;
 	struct gcheap_status *status;
 	u64 cycles, cycles_failed;
+	u64 compactions;
 	u64 pages_released, pages_vacated, oom_returns;
 	u64 pages_meshed, pages_split, pages_busy;
 	struct gch_flip flip;

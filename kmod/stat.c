@@ -51,7 +51,8 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->roots_pinned = g->roots_pinned;
 	s->resized = n->resized;
 	s->pages_remapped = g->pages_remapped;
-	s->compactions = g->tidy.count;
+	s->compactions = g->compactions + g->tidy.count;
+	s->compactions_own = g->tidy.count;
 	s->pause_ns_last = g->pause_last;
 	s->pause_ns_total = g->pause_total;
 	s->pause_ns_max = g->pause_max;

@@ -95,6 +95,7 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(resized);
 	GCH_COPY(pages_remapped);
 	GCH_COPY(compactions);
+	GCH_COPY(compactions_own);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

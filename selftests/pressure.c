@@ -84,7 +84,7 @@ static uint64_t resident(struct sparse *s)
 
 static bool compacted(struct sparse *s)
 {
-	return raw_status(&s->h).compactions;
+	return raw_status(&s->h).compactions_own;
 }
 
 static bool ten_cycles(struct sparse *s)
@@ -108,7 +108,7 @@ static void becomes_small(unsigned int flags)
 	CHECK(go_on(&s, is_small));
 	CHECK(intact(&s, OBJECTS));
 	diag("%" PRIu64 " KiB, %llu compactions, %llu flips, %llu pages share memory",
-	     resident(&s) >> 10, raw_status(&s.h).compactions, raw_status(&s.h).flips,
+	     resident(&s) >> 10, raw_status(&s.h).compactions_own, raw_status(&s.h).flips,
 	     raw_status(&s.h).pages_meshed);
 	CHECK(flags ? raw_status(&s.h).moved_objects > 0 : raw_status(&s.h).pages_meshed > 0);
 	raw_verify(&s.h);
@@ -131,7 +131,7 @@ TEST(turned_off)
 	sparse_open(&s, GCHEAP_CACHE_MOVABLE, 0);
 	fill(&s, OBJECTS);
 	CHECK(go_on(&s, ten_cycles));
-	CHECK_EQ(raw_status(&s.h).compactions, 0);
+	CHECK_EQ(raw_status(&s.h).compactions_own, 0);
 	CHECK_EQ(raw_status(&s.h).flips, 0);
 	CHECK_EQ(raw_status(&s.h).pages_meshed, 0);
 }
@@ -150,8 +150,8 @@ TEST(rests)
 		CHECK(go_on(&s, compacted));
 	ns = now_ns() - begun;
 	diag("%llu cycles, %llu compactions in %" PRIu64 " ms", raw_status(&s.h).cycles,
-	     raw_status(&s.h).compactions, ns / 1000000);
-	CHECK(raw_status(&s.h).compactions < raw_status(&s.h).cycles / 2);
+	     raw_status(&s.h).compactions_own, ns / 1000000);
+	CHECK(raw_status(&s.h).compactions_own < raw_status(&s.h).cycles / 2);
 }
 
 TEST(soft_limit)
@@ -161,7 +161,7 @@ TEST(soft_limit)
 	sparse_open(&s, GCHEAP_CACHE_MOVABLE, 10000);
 	fill(&s, OBJECTS);
 	CHECK(go_on(&s, ten_cycles));
-	CHECK_EQ(raw_status(&s.h).compactions, 0);
+	CHECK_EQ(raw_status(&s.h).compactions_own, 0);
 	raw_param(&s.h, GCHEAP_PARAM_SOFT_LIMIT, 8 << 20);
 	CHECK(go_on(&s, compacted));
 	CHECK(go_on(&s, is_small));
@@ -220,7 +220,7 @@ TEST(pressure_compacts)
 	}
 	diag("%" PRIu64 " KiB, then %" PRIu64, full >> 10, resident(&s) >> 10);
 	CHECK(resident(&s) <= 4 << 20);
-	CHECK(raw_status(&s.h).compactions > 0 && raw_status(&s.h).flips > 0);
+	CHECK(raw_status(&s.h).compactions_own > 0 && raw_status(&s.h).flips > 0);
 	CHECK(intact(&s, OBJECTS));
 	raw_verify(&s.h);
 }

@@ -8,6 +8,7 @@
  *		 each marking checked by another with the threads stopped; with every
  *		 other heap the collector's steps are delayed and its pauses cut short;
  *		 where registers and stacks are roots, most objects move
+ *   COMPACT=1	 with CONCURRENT: in all heaps objects move, and it is compactions that count
  *   CYCLES=n    stop after so many cycles (default 1000)
  *   SEED=n      default: the time; printed
  *   STATE=file  go on from there, and keep it up to date
@@ -26,7 +27,6 @@ enum {
 	REFS = 4,
 	EPOCH_CYCLES = 250,
 	ROUND_OPS = 1500,
-	MANY = 20000,		/* objects alive, from where on the graph is cut down */
 };
 
 /* Word 0: number, 1: checksum, 2: stamp of the last count, 3: kind and length. */
@@ -42,7 +42,7 @@ struct object {
 
 enum kind { CONSERVATIVE, TYPED, LEAF, WEAK, BIG, LARGE, PAIR, KINDS };
 
-static const struct {
+static struct {
 	const char *name;
 	uint32_t words, refs, weak, values;
 } kinds[KINDS] = {
@@ -64,16 +64,17 @@ struct worker {
 };
 
 static struct raw h;
-static bool precise, movable;
+static bool precise, movable, compacting;
 static unsigned int cache[KINDS];
 static struct worker workers[THREADS];
 static struct object *shared[SLOTS];
 static pthread_barrier_t barrier;
 static uint64_t stamp, epoch_goal;
+static uint64_t many = 20000;	/* objects alive, from where on the graph is cut down */
 static volatile bool over;
 static volatile sig_atomic_t interrupted;
 static uint64_t objects_checked, counts_checked, marks_checked, young, helped, by_way[4];
-static uint64_t flips, moved;
+static uint64_t compactions, flips, moved, pinned, meshed, resized;
 
 static uint64_t mix(uint64_t x)
 {
@@ -118,13 +119,34 @@ static void put(struct object **place, struct object *o)
 	__atomic_store_n(place, o, __ATOMIC_SEQ_CST);
 }
 
+/* It grows to its size; what it was is not. */
+static struct object *create_large(struct worker *w, uint32_t words)
+{
+	struct gcheap_resize a = {
+		.size = sizeof(a), .thread = raw_thread, .bytes = words * 8,
+	};
+	uint64_t *o = raw_try_large(&h, cache[LARGE], words * 4);
+
+	CHECK(o);
+	o[words / 2 - 1] = 1;
+	a.addr = (uintptr_t)o;
+	if (ioctl(h.fd, GCHEAP_IOC_RESIZE, &a)) {
+		CHECK_EQ(errno, EBUSY);
+		return raw_try_large(&h, cache[LARGE], words * 8);
+	}
+	o = (uint64_t *)(uintptr_t)a.addr;
+	if (o[words / 2 - 1] != 1)
+		FAIL("word %u was 1 before %p grew", words / 2 - 1, (void *)o);
+	o[words / 2 - 1] = 0;
+	return (struct object *)o;
+}
+
 static struct object *create(struct worker *w, int local, enum kind kind)
 {
 	uint32_t words = kinds[kind].words;
 	struct object *o;
 
-	o = kind == LARGE ? raw_try_large(&h, cache[kind], words * 8) :
-	    raw_take(&h, cache[kind]);
+	o = kind == LARGE ? create_large(w, words) : raw_take(&h, cache[kind]);
 	CHECK(o);
 	put(&w->local[local], o);
 	for (uint32_t i = 0; i < words; i++)
@@ -189,6 +211,8 @@ static void link_new(struct worker *w)
 	enum kind kind = odds[rnd(&w->seed) % 16];
 	struct object *o, *to;
 
+	if (compacting && kind == CONSERVATIVE && rnd(&w->seed) % 64)
+		kind = TYPED;
 	if (rnd(&w->seed) % 400 == 0)
 		kind = LARGE;
 	o = create(w, 2, kind);
@@ -249,12 +273,12 @@ static void one(struct worker *w)
 		relink(w);
 	else if (r < 800)
 		swap(w);
-	else if (r < 930)
-		put(any_slot(w), NULL);
+	else if (r < 930)	/* much has to be there if much is to move */
+		put(any_slot(w), compacting && r >= 805 ? w->local[2] : NULL);
 	else if (r < 990)
 		free_early(w);
 	else if (r < 993)
-		raw_collect_as(&h, movable ? GCHEAP_COLLECT_COMPACT : 0);
+		raw_collect_as(&h, movable && r == 990 ? GCHEAP_COLLECT_COMPACT : 0);
 	else if (r < 996)
 		raw_collect_start(&h, r == 995 ? GCHEAP_COLLECT_COMPACT : GCHEAP_COLLECT_YOUNG);
 	else if (r < 997)
@@ -362,9 +386,14 @@ static void cut_down(uint64_t count)
 
 	memset(shared, 0, sizeof(shared));
 	for (int i = 0; i < THREADS; i++)
-		if (count > 2 * MANY || i != turn % THREADS)
+		if (count > 2 * many || i != turn % THREADS)
 			memset(workers[i].slot, 0, sizeof(workers[i].slot));
 	turn++;
+}
+
+static uint64_t progress(const struct gcheap_status *s)
+{
+	return compacting ? s->compactions : s->cycles;
 }
 
 /* All threads are at the barrier, nothing owned, all locals clear. */
@@ -393,9 +422,10 @@ static void count_all(void)
 	check_weak(places, n);
 	raw_verify(&h);
 	counts_checked++;
-	if (count > MANY)
+	if (count > many)
 		cut_down(count);
-	over = raw_status(&h).cycles >= epoch_goal;
+	s = raw_status(&h);
+	over = progress(&s) >= epoch_goal;
 }
 
 static NOINLINE void mutate(struct worker *w)
@@ -450,7 +480,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 	return e && *e ? strtoull(e, NULL, 0) : otherwise;
 }
 
-/* One heap; returns its cycles. */
+/* One heap; returns its cycles, or compactions. */
 static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 {
 	struct gcheap_setup s = raw_setup_arg(0);
@@ -458,7 +488,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	bool concurrent = number("CONCURRENT", 0);
 	unsigned int way = concurrent ? 1 + nr / 2 % 3 : 0, slots;
 
-	precise = !(nr & 1);
+	precise = !compacting && !(nr & 1);
 	movable = concurrent && !precise;
 	slots = precise || movable ? GCHEAP_ROOT_PRECISE : 0;
 	s.flags = precise ? GCHEAP_SETUP_PRECISE_ONLY : 0;
@@ -475,6 +505,8 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 		/* Collections that nobody asks for, and young ones. */
 		raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 16);
 		raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
+		/* By itself as well, as often as it may. */
+		raw_param(&h, GCHEAP_PARAM_COMPACT, compacting);
 		/* Half of the heaps, with each way to track. */
 		raw_stress(nr / 6 % 2 ? 200 : 0);
 	}
@@ -495,6 +527,7 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 		pthread_join(workers[i].thread, NULL);
 	pthread_barrier_destroy(&barrier);
 	st = raw_status(&h);
+	compactions += st.compactions;
 	CHECK_EQ(st.check_lost, 0);
 	CHECK(!concurrent || st.checks >= st.cycles);
 	marks_checked += st.checks;
@@ -503,12 +536,15 @@ static uint64_t epoch(uint64_t seed, uint64_t nr, uint64_t cycles)
 	helped += st.helped_bytes;
 	flips += st.flips;
 	moved += st.moved_objects;
+	pinned += st.spans_pinned;
+	meshed += st.pages_meshed;
+	resized += st.resized;
 	munmap(h.base, h.setup.heap_size);
 	munmap(h.meta, h.setup.meta_size);
 	munmap((void *)h.status, GCHEAP_STATUS_SIZE);
 	munmap(h.tcbs, h.setup.tcb_size);
 	close(h.fd);
-	return st.cycles;
+	return progress(&st);
 }
 
 static void save(const char *file, uint64_t seed, uint64_t next, uint64_t cycles)
@@ -527,6 +563,21 @@ static void save(const char *file, uint64_t seed, uint64_t next, uint64_t cycles
 	fprintf(f, "seed %" PRIu64 " epoch %" PRIu64 " cycles %" PRIu64 "\n", seed, next, cycles);
 	fclose(f);
 	rename(temporary, file);
+}
+
+/*
+ * Few to a span, so that there are spans that no local pins, cut down more often, and with few
+ * references where they are ambiguous.
+ */
+static void make_sparse(void)
+{
+	kinds[BIG].refs = 0;
+	kinds[LARGE].refs = 1;
+	kinds[TYPED].words = 62;
+	kinds[LEAF].words = 100;
+	kinds[WEAK].words = 40;
+	kinds[PAIR].words = 34;
+	many = 4000;
 }
 
 static void on_term(int sig)
@@ -549,6 +600,9 @@ int main(void)
 			printf("# going on after %" PRIu64 " cycles\n", cycles);
 		fclose(f);
 	}
+	compacting = number("COMPACT", 0);
+	if (compacting)
+		make_sparse();
 	signal(SIGTERM, on_term);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("TAP version 13\n1..1\n# SEED=%" PRIu64 " CYCLES=%" PRIu64 "\n", seed, goal);
@@ -560,13 +614,13 @@ int main(void)
 		save(file, seed, ++next, cycles);
 		if (now_ns() - last > 10000000000ull) {
 			last = now_ns();
-			printf("# %" PRIu64 " of %" PRIu64 " cycles, %" PRIu64 " heaps, %" PRIu64
+			printf("# %" PRIu64 " of %" PRIu64 " done, %" PRIu64 " heaps, %" PRIu64
 			       " counts exact or above, %" PRIu64 " M objects checked, %" PRIu64
 			       " s\n", cycles, goal, next, counts_checked,
 			       objects_checked / 1000000, (last - begin) / 1000000000);
 		}
 	}
-	printf("# %" PRIu64 " cycles, %" PRIu64 " heaps, %" PRIu64 " counts, %" PRIu64
+	printf("# %" PRIu64 " done, %" PRIu64 " heaps, %" PRIu64 " counts, %" PRIu64
 	       " markings checked, %" PRIu64 " young, %" PRIu64 " objects checked, %" PRIu64
 	       " MiB marked by helpers, %" PRIu64 " s\n", cycles, next, counts_checked,
 	       marks_checked, young, objects_checked, helped >> 20,
@@ -574,7 +628,9 @@ int main(void)
 	printf("# %" PRIu64 " with threads stopped, %" PRIu64 " with dirty bits, %" PRIu64
 	       " with protection, %" PRIu64 " with unmapping\n", by_way[0], by_way[1], by_way[2],
 	       by_way[3]);
-	printf("# %" PRIu64 " objects moved in %" PRIu64 " pauses\n", moved, flips);
+	printf("# %" PRIu64 " compactions: %" PRIu64 " objects moved in %" PRIu64 " pauses, %"
+	       PRIu64 " spans pinned, %" PRIu64 " pages meshed; %" PRIu64 " large objects grew\n",
+	       compactions, moved, flips, pinned, meshed, resized);
 	printf("%sok 1 - soak\n", cycles >= goal ? "" : "not ");
 	return cycles < goal;
 }

@@ -269,7 +269,8 @@ struct gcheap_status {
 	__u64 roots_pinned;		/* pages of precise roots that could not be changed */
 	__u64 resized;			/* large objects that got another size, uncopied, */
 	__u64 pages_remapped;		/* and pages of theirs that went to another place */
-	__u64 compactions;		/* by itself (GCHEAP_PARAM_COMPACT) */
+	__u64 compactions;		/* asked for, or by itself, */
+	__u64 compactions_own;		/* of these (GCHEAP_PARAM_COMPACT) */
 };
 
 enum {

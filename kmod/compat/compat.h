@@ -83,7 +83,13 @@
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 #define gch_shrinker_alloc(name)	kzalloc(sizeof(struct shrinker), GFP_KERNEL)
 #define gch_shrinker_register(s, name)	register_shrinker(s, name)
-#define gch_shrinker_free(s)		do { unregister_shrinker(s); kfree(s); } while (0)
+#define gch_shrinker_free(s)					\
+	do {							\
+		struct shrinker *gch_s = (s);			\
+								\
+		unregister_shrinker(gch_s);			\
+		kfree(gch_s);					\
+	} while (0)
 #else
 #define gch_shrinker_alloc(name)	shrinker_alloc(0, name)
 #define gch_shrinker_register(s, name)	(shrinker_register(s), 0)

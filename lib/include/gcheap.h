@@ -467,7 +467,8 @@ struct gcheap_stats {
 	uint64_t spans_pinned;		/* total, whose objects could not be moved */
 	uint64_t resized;		/* total, large objects by gcheap_realloc(), uncopied */
 	uint64_t pages_remapped;	/* total, of these that went elsewhere */
-	uint64_t compactions;		/* total, by itself */
+	uint64_t compactions;		/* total, asked for or by itself */
+	uint64_t compactions_own;	/* total, of these by itself */
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
