@@ -77,7 +77,7 @@ static int make_target(struct gch *g)
  */
 bool gch_evacuate_begin(struct gch *g, bool again)
 {
-	u32 n, at = 0;
+	u32 n, fails, at = 0;
 
 	if (!READ_ONCE(g->evacuate) || !READ_ONCE(g->concurrent) || READ_ONCE(g->dead) ||
 	    gch_flip_init(g, MOVES))
@@ -93,9 +93,10 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 	gch_evac_begin(&g->core, g->flip.move, g->flip.target, MOVES);
 	n = has_room(&g->core) ? choose(g) : gch_evac_plan(&g->core);
 	gch_unlock(g);
+	fails = gch_stress_step(n);
 	for (; n; n--) {
 		gch_stress_point();
-		if (READ_ONCE(g->dead) || make_target(g))
+		if (READ_ONCE(g->dead) || n == fails || make_target(g))
 			break;
 	}
 	if (!n && g->core.evac.state == GCH_EVAC_CHOSEN)
@@ -106,7 +107,8 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 
 /** gch_evacuate_record() - look once at all that may refer to what is to move
  *
- * With the program running, writes being tracked. Return: 0, or -ENXIO.
+ * With the program running, writes being tracked. Return: 0, or -ENXIO; -EAGAIN: under stress
+ * alone, the attempt ends.
  */
 int gch_evacuate_record(struct gch *g)
 {
@@ -121,7 +123,7 @@ int gch_evacuate_record(struct gch *g)
 		gch_stress_point();
 		cond_resched();
 	} while (more);
-	return 0;
+	return g->core.evac.state == GCH_EVAC_CHOSEN && gch_stress_abort() ? -EAGAIN : 0;
 }
 
 /** gch_evacuate_settle() - after the flip, the program running: settle what it has not come to */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stress: delays between the steps of marking beside the program and in write faults, and
- * pauses that end early, at random. What is lost then is lost without, but seldom.
+ * Stress: delays between the steps of marking beside the program and in write faults, pauses
+ * that end early, and evacuations that are given up at any step, at random. What is lost then
+ * is lost without, but seldom.
  */
 #include <linux/delay.h>
 #include <linux/kernel.h>
@@ -42,4 +43,9 @@ void gch_stress_spin(void)
 bool gch_stress_chance(void)
 {
 	return !below(CHANCE);
+}
+
+u32 gch_stress_number(u32 n)
+{
+	return 1 + below(n);
 }

@@ -11,6 +11,7 @@ extern uint gch_stress;
 void gch_stress_sleep(void);
 void gch_stress_spin(void);
 bool gch_stress_chance(void);
+u32 gch_stress_number(u32 n);
 
 /* At a point in the collector's protocol where others may get ahead of it; may sleep. */
 static inline void gch_stress_point(void)
@@ -30,6 +31,12 @@ static inline void gch_stress_brief(void)
 static inline bool gch_stress_abort(void)
 {
 	return unlikely(READ_ONCE(gch_stress)) && gch_stress_chance();
+}
+
+/* Which of @n steps is to fail, from 1; 0: none. */
+static inline u32 gch_stress_step(u32 n)
+{
+	return n && gch_stress_abort() ? gch_stress_number(n) : 0;
 }
 
 #endif

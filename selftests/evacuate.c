@@ -360,24 +360,70 @@ TEST(system_calls)
 
 /* ---- killed, or the heap unmapped, at any point */
 
-TEST(ends_in_the_midst)
+static void run_true(void)
 {
-	for (int i = 0; i < 20; i++) {
+	execl("/bin/true", "true", NULL);
+	_exit(1);
+}
+
+static void end_somehow(int how)
+{
+	pid_t pid;
+	int status;
+
+	switch (how) {
+	case 0:
+		munmap(h.base, RAW_HEAP);
+		break;
+	case 1:
+		kill(getpid(), SIGKILL);
+		break;
+	case 2:
+		run_true();
+		break;
+	case 3:	/* goes on, and its child becomes another program */
+		pid = fork();
+		if (!pid)
+			run_true();
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+		compact();
+		intact();
+		break;
+	}
+	_exit(0);
+}
+
+static void end_in_the_midst(int times, unsigned int step)
+{
+	for (int i = 0; i < times; i++) {
 		pid_t pid = fork();
+		int status;
 
 		if (!pid) {
 			fill(i % 2 ? 0 : GCHEAP_SETUP_PRECISE_ONLY);
 			raw_collect(&h);
 			raw_collect_start(&h, GCHEAP_COLLECT_COMPACT);
-			usleep(i * 3000);
-			if (i % 4 == 1)
-				munmap(h.base, RAW_HEAP);
-			else if (i % 4 == 2)
-				kill(getpid(), SIGKILL);
-			_exit(0);
+			usleep(i * step);
+			end_somehow(i / 2 % 5);
 		}
-		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		if (i / 2 % 5 != 1)
+			CHECK_EQ(status, 0);
 	}
+}
+
+TEST(ends_in_the_midst)
+{
+	end_in_the_midst(20, 3000);
+}
+
+/* The collector's steps take long, so that each is met. */
+TEST(ends_in_the_midst_of_any_step)
+{
+	CHECK(raw_stress(1000));
+	end_in_the_midst(60, 5000);
+	raw_stress(0);
 }
 
 /* ---- threads that go on all the while */
@@ -481,7 +527,7 @@ static void run_mutators(double seconds)
 	diag("%ld steps", sum);
 }
 
-TEST(mutators)
+static void check_mutators(void)
 {
 	start(0);
 	raw_param(&h, GCHEAP_PARAM_CHECK, 1);
@@ -490,6 +536,19 @@ TEST(mutators)
 	show("mutators");
 	CHECK_EQ(raw_status(&h).check_lost, 0);
 	CHECK(raw_status(&h).moved_objects > 1000);
+}
+
+TEST(mutators)
+{
+	check_mutators();
+}
+
+/* Evacuations are given up at any step. */
+TEST(mutators_and_trouble)
+{
+	CHECK(raw_stress(50));
+	check_mutators();
+	raw_stress(0);
 }
 
 TEST_MAIN

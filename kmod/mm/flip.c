@@ -224,7 +224,7 @@ bool gch_flip(struct gch *g)
 	env_assert_held(&g->core.lock);
 	if (e->state != GCH_EVAC_CHOSEN)
 		return false;
-	if (g->flip.blind || e->nlate > GCH_LATE || READ_ONCE(g->dead)) {
+	if (g->flip.blind || e->nlate > GCH_LATE || READ_ONCE(g->dead) || gch_stress_abort()) {
 		gch_evac_abandon(&g->core);
 		return false;
 	}

@@ -67,7 +67,8 @@ static int begin(struct gch *g, struct resize *z)
 
 	if (!find(g, z->addr, &r))
 		return -ENOENT;
-	if (h->evac.state != GCH_EVAC_NONE || h->phase == GCHEAP_PHASE_FINALIZE)
+	if (h->evac.state != GCH_EVAC_NONE || h->phase == GCHEAP_PHASE_FINALIZE ||
+	    gch_stress_abort())
 		return -EBUSY;
 	z->had = r.d->bytes;
 	z->from = r.id;
