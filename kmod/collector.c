@@ -374,7 +374,8 @@ static void tidy(struct gch *g)
 	pages = g->core.n.resident_pages;
 	g->pace.forced = true;	/* it has a bound of its own */
 	env_unlock(&g->core.lock);
-	if (!evacuate(g, false))
+	/* With precise roots only, objects move when a thread is in a call that allows that. */
+	if (g->core.param.precise_only || !evacuate(g, false))
 		gch_compact(g, GCH_TIDY);
 	gch_tidy_done(g, pages, ktime_get_ns() - t0);
 }

@@ -26,6 +26,7 @@ static struct gcheap_cache *gch_cache_make(struct gcheap *h, struct gcheap_cache
 			  arg->cache * sizeof(struct gcheap_cursor),
 		.kind = arg->layout == GCHEAP_NOSCAN ? GCH_NOSCAN : GCH_SCAN,
 		.any_size = arg->flags & GCHEAP_CACHE_LARGE,
+		.movable = arg->flags & GCHEAP_CACHE_MOVABLE,
 		.cell = arg->cell_size,
 	};
 	if (c->any_size)
@@ -137,12 +138,28 @@ static void gch_fill_layout(struct gcheap_cache_create *arg, const struct gcheap
 	arg->elem_weak = (uintptr_t)l->elem_weak;
 }
 
+/* A word that is no pointer, whatever is behind the room; and zero at first. */
+static bool gch_has_identity(size_t size, const struct gcheap_layout *l, uint32_t flags)
+{
+	return flags & GCHEAP_CACHE_IDENTITY && size && l &&
+	       l->fixed_words * sizeof(uint64_t) <= size &&
+	       !(l->elem_words && l->length_word == GCHEAP_FILL);
+}
+
+static uint32_t gch_slack_of(const struct gcheap_layout *layout, uint32_t flags)
+{
+	if (flags & GCHEAP_CACHE_IDENTITY)
+		return sizeof(uint64_t);
+	return !layout && !(flags & GCHEAP_CACHE_EXACT);
+}
+
 static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 			   const struct gcheap_layout *layout, uint32_t flags, uint32_t slack)
 {
 	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON |
-		      GCHEAP_CACHE_MOVABLE) ||
+		      GCHEAP_CACHE_MOVABLE | GCHEAP_CACHE_IDENTITY) ||
 	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) ||
+	    (flags & GCHEAP_CACHE_IDENTITY && !gch_has_identity(size, layout, flags)) ||
 	    size > GCHEAP_CELL_MAX - slack)
 		return -EINVAL;
 	if (size)
@@ -165,7 +182,7 @@ GCH_API struct gcheap_cache *gcheap_heap_cache_create(struct gcheap *h, size_t s
 						      const struct gcheap_layout *layout,
 						      uint32_t flags)
 {
-	uint32_t slack = !layout && !(flags & GCHEAP_CACHE_EXACT);
+	uint32_t slack = gch_slack_of(layout, flags);
 	GCH_ARG(gcheap_cache_create, arg);
 	struct gcheap_cache *c;
 
@@ -174,8 +191,10 @@ GCH_API struct gcheap_cache *gcheap_heap_cache_create(struct gcheap *h, size_t s
 		return NULL;
 	pthread_mutex_lock(&gch.lock);
 	c = gch_cache_make(h, &arg);
-	if (c)
+	if (c) {
 		c->slack = slack;
+		c->identity = flags & GCHEAP_CACHE_IDENTITY;
+	}
 	pthread_mutex_unlock(&gch.lock);
 	return c;
 }

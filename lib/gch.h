@@ -120,6 +120,8 @@ struct gcheap_cache {
 	uint8_t kind;
 	bool any_size;
 	bool by_size;		/* one of the heap's own, for a class or large objects */
+	bool movable;
+	bool identity;		/* a word of slack has the hash value */
 	uint8_t batch;		/* most spans to ask for at once */
 	uint16_t max_run;	/* most cells to clear at once */
 	uint32_t cell;

@@ -256,6 +256,46 @@ TEST(compact)
 	CHECK_EQ(gcheap_verify(), 0);
 }
 
+/* Objects move, and their hash values with them. */
+TEST(identity_hash_stays)
+{
+	enum { N = 4000, OF = 16 };
+	static const uint64_t map = 1;
+	struct gcheap_layout layout = { .fixed_words = 4, .fixed_map = &map };
+	struct gcheap_cache *c = gcheap_cache_create(32, &layout, GCHEAP_CACHE_MOVABLE |
+						     GCHEAP_CACHE_IDENTITY);
+	uint64_t **kept = mmap(NULL, N * sizeof(*kept), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static uint64_t hash[N];
+	static uintptr_t was[N];
+	struct gcheap_stats s;
+	int moved = 0;
+
+	CHECK(c && kept != MAP_FAILED);
+	CHECK_EQ(gcheap_heap_root_add(NULL, kept, N * sizeof(*kept), GCHEAP_PRECISE, NULL), 0);
+	CHECK_EQ(gcheap_hold(), 0);
+	for (int i = 0; i < N * OF; i++) {
+		uint64_t *p = gcheap_cache_alloc(c);
+
+		p[1] = i / OF;
+		if (i % OF)
+			continue;
+		kept[i / OF] = p;
+		hash[i / OF] = gcheap_identity_hash(p);
+		was[i / OF] = ~(uintptr_t)p;
+	}
+	CHECK_EQ(gcheap_thread_flush(), 0);
+	CHECK_EQ(gcheap_compact(), 0);
+	for (int i = 0; i < N; i++) {
+		CHECK_EQ(kept[i][1], (uint64_t)i);
+		CHECK_EQ(gcheap_identity_hash(kept[i]), hash[i]);
+		moved += (uintptr_t)kept[i] != ~was[i];
+	}
+	CHECK_EQ(gcheap_stats(&s), 0);
+	diag("%d of %d moved", moved, N);
+	CHECK(moved > N / 2 && s.moved_objects >= (uint64_t)moved);
+}
+
 TEST(fork_and_exec)
 {
 	int status;

@@ -52,15 +52,20 @@ static bool intact(const struct sparse *s, unsigned int n)
 	return !p;
 }
 
-/* Precise roots only, so that nothing else is kept, and collections as they come. */
-static void sparse_open(struct sparse *s, unsigned int flags, unsigned int percent)
+static void sparse_open_with(struct sparse *s, unsigned int setup, unsigned int flags,
+			     unsigned int percent)
 {
 	memset(s, 0, sizeof(*s));
-	s->h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	s->h = raw_open(setup);
 	raw_param(&s->h, GCHEAP_PARAM_COMPACT, percent);
 	raw_root(&s->h, GCHEAP_ROOT_PRECISE, &s->kept, sizeof(s->kept), NULL);
 	s->cells = raw_typed_as(&s->h, flags, CELL / 8, 1, 0);
 	s->more = raw_cache(&s->h, GCHEAP_NOSCAN, 1024);
+}
+
+static void sparse_open(struct sparse *s, unsigned int flags, unsigned int percent)
+{
+	sparse_open_with(s, 0, flags, percent);
 }
 
 /* Allocate elsewhere, so that there are collections, until @enough or for a while. */
@@ -122,6 +127,19 @@ TEST(moves_objects_by_itself)
 TEST(shares_pages_by_itself)
 {
 	becomes_small(0);
+}
+
+/* A thread may have any address in a register, which is no root. */
+TEST(does_not_move_beside_precise_roots_only)
+{
+	struct sparse s;
+
+	sparse_open_with(&s, GCHEAP_SETUP_PRECISE_ONLY, GCHEAP_CACHE_MOVABLE, 25);
+	fill(&s, OBJECTS);
+	CHECK(go_on(&s, compacted));
+	CHECK(go_on(&s, is_small));
+	CHECK_EQ(raw_status(&s.h).flips, 0);
+	CHECK(intact(&s, OBJECTS));
 }
 
 TEST(turned_off)

@@ -625,7 +625,8 @@ enum {				/* gcheap_param.param */
 					 * next cycle is over; with the soft limit exceeded, or
 					 * when the system is short of memory, from 12 % more
 					 * than what is alive on. It takes a twentieth of the
-					 * time at most. As the module is told, 25 */
+					 * time at most. With _PRECISE_ONLY nothing moves for
+					 * that. As the module is told, 25 */
 	GCHEAP_PARAM_MAX
 };
 #define GCHEAP_PARAM_SET	(1u << 0)

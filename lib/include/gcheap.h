@@ -260,6 +260,9 @@ struct gcheap_layout {
 
 #define GCHEAP_CACHE_MOVABLE	(1u << 3) /* compaction may give objects other addresses;
 					   * with a layout or NOSCAN, not of size 0 */
+#define GCHEAP_CACHE_IDENTITY	(1u << 4) /* 8 bytes more for gcheap_identity_hash(); with a
+					   * layout whose array is not GCHEAP_FILL, not of
+					   * size 0 */
 
 /**
  * gcheap_cache_create - a source of objects of one size and layout
@@ -285,6 +288,16 @@ struct gcheap_cache *gcheap_heap_cache_create(struct gcheap *heap, size_t size,
  */
 int gcheap_pin(const void *ptr);
 int gcheap_unpin(const void *ptr);
+
+/**
+ * gcheap_identity_hash - a number that stays the same as long as the object lives
+ * @ptr: into the object
+ *
+ * For tables by identity: 64 well mixed bits, not 0, of objects of caches that are
+ * GCHEAP_CACHE_IDENTITY no two the same; of others that do not move, made of the address
+ * (gcheap_realloc() may change that). 0 (EINVAL): no object, or one that may move.
+ */
+uint64_t gcheap_identity_hash(const void *ptr);
 
 /** gcheap_cache_alloc - an object of a cache, zeroed unless it is NOSCAN */
 void *gcheap_cache_alloc(struct gcheap_cache *cache);

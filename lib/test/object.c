@@ -155,6 +155,44 @@ TEST(typed_caches)
 	CHECK_EQ(errno, EINVAL);
 }
 
+TEST(identity_hash)
+{
+	static const uint64_t map[1] = { 1 };
+	struct gcheap_layout layout = { .fixed_words = 4, .fixed_map = map };
+	uint32_t both = GCHEAP_CACHE_MOVABLE | GCHEAP_CACHE_IDENTITY;
+	struct gcheap_cache *moves, *named;
+	uint64_t *p, *q, hash;
+
+	mock_use();
+	moves = gcheap_cache_create(32, &layout, GCHEAP_CACHE_MOVABLE);
+	named = gcheap_cache_create(32, &layout, both);
+	CHECK(moves && named);
+	CHECK(gcheap_cache_object_size(named) >= 32);
+	p = gcheap_cache_alloc(named);
+	q = gcheap_cache_alloc(named);
+	memset(p, 0xff, gcheap_size(p));
+	hash = gcheap_identity_hash(p);
+	CHECK(hash && gcheap_identity_hash(q) && gcheap_identity_hash(q) != hash);
+	/* Its room is the program's, the word behind it is not. */
+	memset(p, 0, gcheap_size(p));
+	CHECK_EQ(gcheap_identity_hash((char *)p + 17), hash);
+	CHECK(!gcheap_identity_hash(gcheap_cache_alloc(moves)) && errno == EINVAL);
+	errno = 0;
+	CHECK(!gcheap_identity_hash(&layout) && errno == EINVAL);
+	/* Of what does not move. */
+	p = gcheap_alloc(10);
+	q = gcheap_alloc(10);
+	CHECK(gcheap_identity_hash(p) && gcheap_identity_hash(p) == gcheap_identity_hash(p));
+	CHECK(gcheap_identity_hash(p) != gcheap_identity_hash(q));
+
+	CHECK(!gcheap_cache_create(24, &layout, both));
+	CHECK(!gcheap_cache_create(0, &layout, GCHEAP_CACHE_IDENTITY));
+	CHECK(!gcheap_cache_create(32, NULL, GCHEAP_CACHE_IDENTITY));
+	layout.elem_words = 1;
+	layout.length_word = GCHEAP_FILL;
+	CHECK(!gcheap_cache_create(64, &layout, both));
+}
+
 TEST(caches_without_layout)
 {
 	struct gcheap_cache *slack, *exact, *large;
