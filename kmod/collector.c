@@ -302,8 +302,8 @@ static int mark(struct gch *g, bool full)
 }
 
 /*
- * Mark and sweep again, as often as there is something to move, or until the collector is
- * wanted if that is not what it is @wanted for. The cycle is complete whatever becomes of
+ * Mark and sweep again, as often as there is something to move, or as long as the collector
+ * may if that is not what it is @wanted for. The cycle is complete whatever becomes of
  * that: 0, or -ENXIO.
  */
 static int evacuate(struct gch *g, bool wanted)
@@ -311,7 +311,7 @@ static int evacuate(struct gch *g, bool wanted)
 	u64 flips = 0;
 	int err = 0, i;
 
-	for (i = 0; i < FLIPS && !err && (wanted || !gch_collect_asked(g)) &&
+	for (i = 0; i < FLIPS && !err && (wanted || gch_tidy_may_go_on(g)) &&
 	     gch_evacuate_begin(g, i); i++) {
 		flips = g->core.n.flips;
 		err = mark(g, true);
@@ -365,11 +365,27 @@ static int cycle(struct gch *g, u32 want)
 	return 0;
 }
 
+/* Unless collections are held; gch_hold() waits for the end. Return: whether it was changed. */
+static bool set_tidying(struct gch *g, bool on)
+{
+	struct gch_requests *q = &g->req;
+	bool may;
+
+	spin_lock(&q->wait.lock);
+	may = !on || !q->hold;
+	if (may)
+		WRITE_ONCE(q->tidying, on);
+	spin_unlock(&q->wait.lock);
+	return may;
+}
+
 /* Compact a heap that has become too large for what it holds. Nobody waits for it. */
 static void tidy(struct gch *g)
 {
 	u64 t0 = ktime_get_ns(), pages;
 
+	if (!set_tidying(g, true))
+		return;
 	env_lock(&g->core.lock);
 	pages = g->core.n.resident_pages;
 	g->pace.forced = true;	/* it has a bound of its own */
@@ -378,6 +394,8 @@ static void tidy(struct gch *g)
 	if (g->core.param.precise_only || !evacuate(g, false))
 		gch_compact(g, GCH_TIDY);
 	gch_tidy_done(g, pages, ktime_get_ns() - t0);
+	set_tidying(g, false);
+	wake_up_all(&g->req.wait);
 }
 
 /* Begin the next attempt asked for, or false: there is none, or the heap goes. */
@@ -598,6 +616,8 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 	if (err || delta < 0)
 		return err;
 	err = await(g, asked, false);
+	if (!err && wait_event_killable(q->wait, !READ_ONCE(q->tidying) || READ_ONCE(g->dead)))
+		err = -EINTR;
 	if (err) {
 		spin_lock(&q->wait.lock);
 		*count = --q->hold;

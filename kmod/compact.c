@@ -94,6 +94,12 @@ static bool may_go_on(const struct gch *g, bool now)
 	return !READ_ONCE(g->dead) && (now || !gch_collect_asked(g));
 }
 
+/** gch_tidy_may_go_on() - nobody wants the collector, or wants none */
+bool gch_tidy_may_go_on(const struct gch *g)
+{
+	return may_go_on(g, false) && !READ_ONCE(g->req.hold);
+}
+
 /* The more pages are looked at together, the more find one that they fit. */
 static void mesh(struct gch *g, bool now)
 {
@@ -101,7 +107,7 @@ static void mesh(struct gch *g, bool now)
 	bool more = m;
 	u32 at = 0;
 
-	while (more && may_go_on(g, now)) {
+	while (more && (now ? !READ_ONCE(g->dead) : gch_tidy_may_go_on(g))) {
 		more = mesh_gather(g, m, &at);
 		if (gch_mesh_search(m->page, m->n, m->scratch, m->scratch + MESH_PAGES))
 			mesh_share(g, m);

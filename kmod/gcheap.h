@@ -77,7 +77,8 @@ enum {				/* gch_requests.want */
  * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
  * @result: of the last one finished; @good: the last that was completed
  * @want: of the one asked for
- * @hold: reasons not to collect by oneself
+ * @hold: reasons not to collect by oneself; @tidying: the heap is being compacted by itself,
+ *	which is no attempt, and yet collects
  * All under wait.lock.
  */
 struct gch_requests {
@@ -87,6 +88,7 @@ struct gch_requests {
 	int result;
 	u32 want;
 	u32 hold;
+	bool tidying;
 };
 
 /**
@@ -418,6 +420,7 @@ int gch_hold(struct gch *g, int delta, u32 *count);
 /* compact.c */
 void gch_compact_init(struct gch *g);
 void gch_compact(struct gch *g, enum gch_how how);
+bool gch_tidy_may_go_on(const struct gch *g);
 bool gch_tidy_due(struct gch *g);
 void gch_tidy_done(struct gch *g, u64 pages, u64 ns);
 

@@ -154,6 +154,25 @@ TEST(turned_off)
 	CHECK_EQ(raw_status(&s.h).pages_meshed, 0);
 }
 
+/* What is asked for explicitly is all that happens. */
+TEST(held)
+{
+	struct sparse s;
+
+	sparse_open(&s, GCHEAP_CACHE_MOVABLE, 1);
+	raw_hold(&s.h);
+	fill(&s, OBJECTS);
+	raw_flush(&s.h);
+	for (int i = 0; i < 5; i++) {
+		raw_collect(&s.h);
+		usleep(100000);
+	}
+	CHECK(resident(&s) > 20 << 20);
+	CHECK_EQ(raw_status(&s.h).cycles, 5);
+	CHECK_EQ(raw_status(&s.h).compactions_own, 0);
+	CHECK_EQ(raw_status(&s.h).flips, 0);
+}
+
 /* It does so on and on without gaining anything: it is tried less and less often. */
 TEST(rests)
 {
