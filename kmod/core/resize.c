@@ -28,7 +28,7 @@ static int run_empty(struct gch_heap *h, u32 id, u32 n)
 	return 0;
 }
 
-static int grow(struct gch_heap *h, const struct gch_ref *r, u32 slots)
+static int grow_here(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 {
 	u32 first = r->id + r->d->nslots, n = slots - r->d->nslots, i;
 	int err;
@@ -55,7 +55,7 @@ static int grow(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 }
 
 /* The slots keep what they have until it is released, or handed out again. */
-static void shrink(struct gch_heap *h, const struct gch_ref *r, u32 slots)
+static void shrink_here(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 {
 	u32 first = r->id + slots, n = r->d->nslots - slots, i;
 
@@ -84,9 +84,9 @@ int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes)
 	if (!slots)
 		return -ENOMEM;
 	if (slots > r->d->nslots)
-		err = grow(h, r, slots);
+		err = grow_here(h, r, slots);
 	else if (slots < r->d->nslots)
-		shrink(h, r, slots);
+		shrink_here(h, r, slots);
 	if (!err)
 		set_bytes(h, r, bytes);
 	return err;
