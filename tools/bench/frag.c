@@ -11,10 +11,7 @@
  *
  * live: what is kept; heap: pages of the heap; memory: all of the process (Pss).
  */
-#include <stdbool.h>
-#include <sys/mman.h>
-
-#include "bench.h"
+#include "heap.h"
 
 enum { KEEP = 16, SIZES = 8 };
 
@@ -23,57 +20,15 @@ static const uint32_t late[SIZES] = { 40, 56, 80, 112, 160, 224, 320, 480 };
 
 static void **table;
 static size_t entries, live;
-static uint64_t seed = 1;
 static bool typed;
-
-static uint64_t draw(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (seed >> 11) % below;
-}
 
 #ifdef BENCH_LIBGC
 static void *make(const uint32_t *sizes, int i)
 {
 	return bench_must(GC_malloc(sizes[i]));
 }
-
-static void root(void **at, size_t n)
-{
-	GC_add_roots(at, at + n);
-}
-
-static void unroot(void **at, size_t n)
-{
-	GC_remove_roots(at, at + n);
-}
-
-static void compact(void)
-{
-	GC_gcollect_and_unmap();
-}
-
-static double heap_mib(void)
-{
-	return (GC_get_heap_size() - GC_get_unmapped_bytes()) / 1048576.0;
-}
-
-static double meta_mib(void)
-{
-	return 0;	/* it does not tell */
-}
 #else
 static struct gcheap_cache *caches[2][SIZES];
-
-static struct gcheap_cache *cache_of(uint32_t size)
-{
-	static const uint64_t first = 1;
-	struct gcheap_layout l = { .fixed_words = size / 8, .fixed_map = &first };
-
-	return bench_must(gcheap_cache_create(size, &l, GCHEAP_CACHE_MOVABLE));
-}
 
 static void *make(const uint32_t *sizes, int i)
 {
@@ -82,69 +37,10 @@ static void *make(const uint32_t *sizes, int i)
 	if (!typed)
 		return bench_must(gcheap_alloc(sizes[i]));
 	if (!*c)
-		*c = cache_of(sizes[i]);
+		*c = heap_cache(sizes[i], 1);
 	return bench_must(gcheap_cache_alloc(*c));
 }
-
-static void root(void **at, size_t n)
-{
-	gcheap_heap_root_add(NULL, at, n * sizeof(*at), typed ? GCHEAP_PRECISE : 0, NULL);
-}
-
-static void unroot(void **at, size_t n)
-{
-	gcheap_heap_root_del(NULL, at, n * sizeof(*at));
-}
-
-static void compact(void)
-{
-	gcheap_thread_flush();
-	gcheap_compact();
-}
-
-static double heap_mib(void)
-{
-	return bench_stats().resident_bytes / 1048576.0;
-}
-
-static double meta_mib(void)
-{
-	return bench_stats().meta_bytes / 1048576.0;
-}
 #endif
-
-static void **table_make(size_t n)
-{
-	void **t = mmap(NULL, n * sizeof(*t), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (t == MAP_FAILED) {
-		perror("mmap");
-		exit(1);
-	}
-	root(t, n);
-	return t;
-}
-
-static double memory_mib(void)
-{
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-	char line[256];
-	long kb = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "Pss: %ld", &kb);
-	if (f)
-		fclose(f);
-	return kb / 1024.0;
-}
-
-static void show(const char *phase)
-{
-	printf("%s live %.1f heap %.1f meta %.1f memory %.1f\n", phase, live / 1048576.0,
-	       heap_mib(), meta_mib(), memory_mib());
-	fflush(stdout);
-}
 
 /* An object says how large it is. */
 static void *put(void *object, uint32_t size)
@@ -165,24 +61,24 @@ static void fill(size_t bytes)
 {
 	size_t n = bytes / 128, i;	/* of 150 bytes on average */
 
-	table = table_make(n);
+	table = heap_table(n, typed);
 	for (i = 0; live < bytes && i < n; i++) {
-		int k = draw(SIZES);
+		int k = heap_draw(SIZES);
 
 		table[i] = put(make(early, k), early[k]);
 	}
 	entries = i;
-	show("filled");
+	heap_show("filled", live);
 }
 
 /* One in KEEP stays, in a table of their own. */
 static void thin_out(size_t bytes)
 {
-	void **kept = table_make(entries / KEEP + 1);
+	void **kept = heap_table(entries / KEEP + 1, typed);
 	size_t n = 0, i;
 
 	for (i = 0; i < entries; i += KEEP) {
-		size_t pick = i + draw(KEEP);
+		size_t pick = i + heap_draw(KEEP);
 
 		for (size_t j = i; j < i + KEEP && j < entries; j++) {
 			if (j == pick)
@@ -191,8 +87,7 @@ static void thin_out(size_t bytes)
 				drop(&table[j]);
 		}
 	}
-	unroot(table, bytes / 128);
-	munmap(table, bytes / 128 * sizeof(*table));
+	heap_table_free(table, bytes / 128);
 	table = kept;
 	entries = n;
 }
@@ -204,12 +99,12 @@ static void mutate(double seconds)
 
 	while (bench_now() < end) {
 		for (int i = 0; i < 1000; i++) {
-			int k = draw(SIZES);
+			int k = heap_draw(SIZES);
 			void *o = make(late, k);
 
-			if (draw(10))
+			if (heap_draw(10))
 				continue;
-			void **at = &table[draw(entries)];
+			void **at = &table[heap_draw(entries)];
 
 			drop(at);
 			*at = put(o, late[k]);
@@ -226,12 +121,12 @@ int main(int argc, char **argv)
 	fill(bytes);
 	thin_out(bytes);
 	bench_collect();
-	show("kept");
-	compact();
-	show("compacted");
+	heap_show("kept", live);
+	heap_compact();
+	heap_show("compacted", live);
 	mutate(argc > 3 ? atof(argv[3]) : 60);
-	show("mutated");
-	compact();
-	show("again");
+	heap_show("mutated", live);
+	heap_compact();
+	heap_show("again", live);
 	return 0;
 }
