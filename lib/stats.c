@@ -96,6 +96,12 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(pages_remapped);
 	GCH_COPY(compactions);
 	GCH_COPY(compactions_own);
+	GCH_COPY(flip_pages);
+	GCH_COPY(flip_zapped);
+	GCH_COPY(flip_zapped_late);
+	GCH_COPY(flip_faults);
+	GCH_COPY(flip_fault_ns);
+	GCH_COPY(flip_fault_ns_max);
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

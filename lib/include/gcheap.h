@@ -482,6 +482,12 @@ struct gcheap_stats {
 	uint64_t pages_remapped;	/* total, of these that went elsewhere */
 	uint64_t compactions;		/* total, asked for or by itself */
 	uint64_t compactions_own;	/* total, of these by itself */
+	uint64_t flip_pages;		/* total, to be filled or corrected after flips */
+	uint64_t flip_zapped;		/* total, unmapped before their pauses, */
+	uint64_t flip_zapped_late;	/* and in these */
+	uint64_t flip_faults;		/* total, of the program on those not done yet, */
+	uint64_t flip_fault_ns;		/* until it had the page, */
+	uint64_t flip_fault_ns_max;	/* and at most */
 };
 /** gcheap_stats - a consistent copy of the counters; no system call */
 int gcheap_stats(struct gcheap_stats *stats);
