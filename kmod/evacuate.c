@@ -90,7 +90,7 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 		gch_flip_destroy(g);
 		return false;
 	}
-	gch_evac_begin(&g->core, g->flip.move, g->flip.target, MOVES);
+	gch_evac_begin(&g->core, &g->flip.core);
 	n = has_room(&g->core) ? choose(g) : gch_evac_plan(&g->core);
 	gch_unlock(g);
 	fails = gch_stress_step(n);

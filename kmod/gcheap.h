@@ -237,13 +237,12 @@ struct gch_held {
 
 /**
  * struct gch_flip - memory for an evacuation under way (mm/flip.c)
- * @move, @target: the core's (struct gch_evac)
+ * @core: the core's
  * @held: the first @nheld, of @held_max
  * @blind: there are precise roots that could not be read
  */
 struct gch_flip {
-	struct gch_move *move;
-	struct gch_target *target;
+	struct gch_evac_memory core;
 	struct gch_held *held;
 	u32 nheld, held_max;
 	bool blind;

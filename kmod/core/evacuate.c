@@ -38,10 +38,9 @@ static void each_page(struct gch_heap *h, u32 id, void (*fn)(struct gch_heap *h,
 }
 
 /** gch_evac_begin() - sources are going to be chosen
- * @move, @target: room for @room of them
+ * @m: memory, which stays the caller's
  */
-void gch_evac_begin(struct gch_heap *h, struct gch_move *move, struct gch_target *target,
-		    u32 room)
+void gch_evac_begin(struct gch_heap *h, const struct gch_evac_memory *m)
 {
 	struct gch_evac *e = &h->evac;
 	u32 i;
@@ -53,9 +52,11 @@ void gch_evac_begin(struct gch_heap *h, struct gch_move *move, struct gch_target
 		h->cache[i]->moving = 0;
 		h->cache[i]->nmoves = 0;
 	}
-	e->move = move;
-	e->target = target;
-	e->room = room;
+	e->move = m->move;
+	e->target = m->target;
+	e->room = m->room;
+	e->late = m->late;
+	e->late_max = m->late_max;
 	e->nmoves = 0;
 	e->ntargets = 0;
 	e->made = 0;

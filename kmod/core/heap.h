@@ -248,12 +248,21 @@ struct gch_target {
 	u32 first;
 };
 
-#define GCH_LATE	512
+/**
+ * struct gch_evac_memory - memory for an evacuation
+ * @move, @target: @room of each; @late: @late_max of them
+ */
+struct gch_evac_memory {
+	struct gch_move *move;
+	struct gch_target *target;
+	u64 *late;
+	u32 room, late_max;
+};
 
 /**
  * struct gch_evac - an evacuation under way (evacuate.c)
  * @state: GCH_EVAC_*
- * @armed: what was noted is not mapped, but for @nlate pages: the first GCH_LATE are @late
+ * @armed: what was noted is not mapped, but for @nlate pages: the first @late_max are @late
  * @move: the @nmoves sources, and @target: @ntargets, of which @made are there; room for
  *	@room of each
  * @nstale: noted pages, and those of sources and targets
@@ -264,8 +273,8 @@ struct gch_target {
 struct gch_evac {
 	u8 state;
 	bool armed;
-	u32 nlate;
-	u64 late[GCH_LATE];
+	u64 *late;
+	u32 late_max, nlate;
 	struct gch_move *move;
 	struct gch_target *target;
 	u32 room, nmoves;
@@ -583,8 +592,7 @@ bool gch_mesh_gather(struct gch_heap *h, u32 *at, u32 max, bool now, struct gch_
 u32 gch_mesh_search(struct gch_mesh_page *p, u32 n, u32 *order, u32 *frame);
 
 /* evacuate.c */
-void gch_evac_begin(struct gch_heap *h, struct gch_move *move, struct gch_target *target,
-		    u32 room);
+void gch_evac_begin(struct gch_heap *h, const struct gch_evac_memory *m);
 bool gch_evac_gather(struct gch_heap *h, u32 *at, u32 max, u32 sixteenths);
 u32 gch_evac_plan(struct gch_heap *h);
 int gch_evac_target(struct gch_heap *h, u32 *id);

@@ -68,7 +68,7 @@ void gch_evac_late(struct gch_heap *h, u64 page)
 {
 	struct gch_evac *e = &h->evac;
 
-	if (e->nlate < GCH_LATE)
+	if (e->nlate < e->late_max)
 		e->late[e->nlate] = page;
 	e->nlate++;
 }

@@ -9,7 +9,8 @@
  *   collector	set evac.armed, under core.lock; zap	a fault on a stale page: map it, and
  *		what is stale				note it as late, under core.lock
  *
- * so that whatever is mapped is late. A frame that somebody has pinned when all is zapped may
+ * so that whatever is mapped is late. A program that goes on touching such pages keeps some late:
+ * they are zapped again until they are few, or it has been tried often. A frame that somebody has pinned when all is zapped may
  * be written by him: its span stays (B5, remap.c).
  *
  * PRECISE ROOTS are updated in the pause. Their pages are held from the moment that they are
@@ -25,6 +26,12 @@
 #include "../gcheap.h"
 
 #define ARM_BATCH	64	/* stale pages zapped with the lock held */
+#define LATE_MAX	16384	/* pages that may come back while all are being zapped */
+#define LATE_BATCH	256	/* of these zapped with the lock held */
+#define LATE_PAUSE	512	/* most that a pause zaps */
+#define LATE_FEW	32	/* none of its time */
+#define ARMS		2	/* times that all are zapped */
+#define LATE_TRIES	256	/* and that late ones are */
 #define DROP_BATCH	32	/* spans given back so */
 
 /** gch_flip_init() - the next cycle is to evacuate, up to @room spans: 0 or -ENOMEM
@@ -38,11 +45,14 @@ int gch_flip_init(struct gch *g, u32 room)
 
 	f->held_max = min_t(u64, g->roots.words / (PAGE_SIZE / sizeof(u64)) + g->roots.pieces + 16,
 			    GCH_HELD_MAX);
-	f->move = kvmalloc_array(room, sizeof(*f->move), gfp);
-	f->target = kvmalloc_array(room, sizeof(*f->target), gfp);
+	f->core.room = room;
+	f->core.late_max = LATE_MAX;
+	f->core.move = kvmalloc_array(room, sizeof(*f->core.move), gfp);
+	f->core.target = kvmalloc_array(room, sizeof(*f->core.target), gfp);
+	f->core.late = kvmalloc_array(LATE_MAX, sizeof(*f->core.late), gfp);
 	f->held = kvmalloc_array(f->held_max, sizeof(*f->held), gfp);
 	f->nheld = 0;
-	if (f->move && f->target && f->held)
+	if (f->core.move && f->core.target && f->core.late && f->held)
 		return 0;
 	gch_flip_destroy(g);
 	return -ENOMEM;
@@ -60,8 +70,9 @@ void gch_flip_destroy(struct gch *g)
 			set_page_dirty_lock(page);
 		put_page(page);
 	}
-	kvfree(f->move);
-	kvfree(f->target);
+	kvfree(f->core.move);
+	kvfree(f->core.target);
+	kvfree(f->core.late);
 	kvfree(f->held);
 	memset(f, 0, sizeof(*f));
 }
@@ -104,19 +115,33 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Zap the late ones, all of which are known; core.lock held. Return: how many. */
-static u32 zap_late(struct gch *g)
+/* Zap late ones, at most @max; all are known; core.lock held. Return: how many. */
+static u32 zap_late(struct gch *g, u32 max)
 {
 	struct gch_evac *e = &g->core.evac;
+	u32 n = min(e->nlate, max), i;
+	u64 *late = e->late + e->nlate - n;
 	struct gch_zap z = { };
-	u32 n = e->nlate, i;
 
-	sort(e->late, n, sizeof(*e->late), by_number, NULL);
+	sort(late, n, sizeof(*late), by_number, NULL);
 	for (i = 0; i < n; i++)
-		gch_zap_add(g, &z, e->late[i]);
+		gch_zap_add(g, &z, late[i]);
 	gch_zap_end(g, &z);
-	e->nlate = 0;
+	e->nlate -= n;
 	return n;
+}
+
+/* Zap all that is stale. */
+static void zap_stale(struct gch *g)
+{
+	struct gch_evac *e = &g->core.evac;
+	u64 at = 0;
+
+	e->armed = true;
+	e->nlate = 0;
+	g->pages_zapped += e->nstale;
+	while (arm_some(g, &at) && !gch_mm_deserted(&g->world))
+		gch_breathe(g);
 }
 
 /**
@@ -127,21 +152,21 @@ static u32 zap_late(struct gch *g)
 void gch_flip_arm(struct gch *g)
 {
 	struct gch_evac *e = &g->core.evac;
-	u64 at = 0;
+	u32 arms = 0, tries = 0;
 
 	env_lock(&g->core.lock);
-	if (e->state != GCH_EVAC_CHOSEN)
-		goto out;
-	if (e->armed && e->nlate <= GCH_LATE) {
-		g->pages_zapped += zap_late(g);
-		goto out;
-	}
-	e->armed = true;
-	e->nlate = 0;
-	g->pages_zapped += e->nstale;
-	while (arm_some(g, &at) && !gch_mm_deserted(&g->world))
+	while (e->state == GCH_EVAC_CHOSEN && !gch_mm_deserted(&g->world)) {
+		if (!e->armed || e->nlate > e->late_max) {
+			if (arms++ == ARMS)
+				break;
+			zap_stale(g);
+		} else if (e->nlate > LATE_FEW && tries++ < LATE_TRIES) {
+			g->pages_zapped += zap_late(g, LATE_BATCH);
+		} else {
+			break;
+		}
 		gch_breathe(g);
-out:
+	}
 	gch_unlock(g);
 }
 
@@ -224,11 +249,11 @@ bool gch_flip(struct gch *g)
 	env_assert_held(&g->core.lock);
 	if (e->state != GCH_EVAC_CHOSEN)
 		return false;
-	if (g->flip.blind || e->nlate > GCH_LATE || READ_ONCE(g->dead) || gch_stress_abort()) {
+	if (g->flip.blind || e->nlate > LATE_PAUSE || READ_ONCE(g->dead) || gch_stress_abort()) {
 		gch_evac_abandon(&g->core);
 		return false;
 	}
-	g->pages_zapped_late += zap_late(g);
+	g->pages_zapped_late += zap_late(g, LATE_PAUSE);
 	for (i = 0; i < e->nmoves; i++)
 		pin_if_busy(g, e->move[i].span);
 	gch_evac_flip(&g->core);

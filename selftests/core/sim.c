@@ -650,12 +650,15 @@ static bool make_targets(struct sim *s)
 /* The next cycle evacuates: how many spans, @room at most. */
 u32 sim_evac_choose(struct sim *s, u32 room)
 {
-	struct gch_move *move = env_zalloc(room * sizeof(*move));
-	struct gch_target *target = env_zalloc(room * sizeof(*target));
+	struct gch_evac_memory m = {
+		.move = env_zalloc(room * sizeof(*m.move)),
+		.target = env_zalloc(room * sizeof(*m.target)),
+		.room = room,
+	};
 	u32 at = 0, at2 = 0;
 
-	gch_evac_begin(&s->h, move, target, room);
-	if (!move || !target) {
+	gch_evac_begin(&s->h, &m);
+	if (!m.move || !m.target) {
 		gch_evac_abandon(&s->h);
 	} else {
 		while (gch_evac_gather(&s->h, &at, 10, 4))
