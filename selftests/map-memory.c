@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Heap pages are memory like any other: counted, charged, given back. */
 #include "raw.h"
+#include "cgroup.h"
 #include "proc.h"
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 static long rss_kb(void)
 {
@@ -62,76 +61,25 @@ TEST(given_back)
 	raw_verify(&h);
 }
 
-static int open_in(const char *dir, const char *file)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	return open(path, O_WRONLY | O_CLOEXEC);
-}
-
-static int put(const char *dir, const char *file, const char *text)
-{
-	int fd = open_in(dir, file), r;
-
-	if (fd < 0)
-		return -1;
-	r = write(fd, text, strlen(text)) < 0;
-	close(fd);
-	return r ? -1 : 0;
-}
-
-static long get(const char *dir, const char *file)
-{
-	char path[256], text[64] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return -1;
-	close(fd);
-	return strtol(text, NULL, 10);
-}
-
-/* Into a memory cgroup of one's own; its directory. */
-static const char *own_cgroup(const char *name)
-{
-	static char dir[256];
-	char pid[32];
-
-	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
-		SKIP("no cgroup2 at /sys/fs/cgroup");
-	put("/sys/fs/cgroup", "cgroup.subtree_control", "+memory");
-	snprintf(dir, sizeof(dir), "/sys/fs/cgroup/%s-%d", name, getpid());
-	if (mkdir(dir, 0755))
-		SKIP("no cgroup of our own");
-	if (get(dir, "memory.current") < 0)
-		SKIP("no memory controller");
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	CHECK_EQ(put(dir, "cgroup.procs", pid), 0);
-	return dir;
-}
-
 TEST(charged_to_the_cgroup)
 {
-	const char *dir = own_cgroup("gcheap-charge");
+	const char *dir = cgroup_enter(cgroup_make("gcheap-charge"));
 	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	unsigned int c = raw_cache(&h, GCHEAP_NOSCAN, 4096);
-	long before = get(dir, "memory.current");
+	long before = cgroup_get(dir, "memory.current", NULL);
 
 	raw_hold(&h);
 	fill(&h, c, 16);
-	CHECK(get(dir, "memory.current") - before >= 15 << 20);
+	CHECK(cgroup_get(dir, "memory.current", NULL) - before >= 15 << 20);
 }
 
 TEST(cgroup_limit_with_garbage)
 {
-	const char *dir = own_cgroup("gcheap-garbage");
+	const char *dir = cgroup_enter(cgroup_make("gcheap-garbage"));
 	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	unsigned int c = raw_cache(&h, GCHEAP_NOSCAN, 4096);
 
-	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
+	CHECK_EQ(cgroup_put(dir, "memory.max", "33554432"), 0);
 	/* 96 MiB through a limit of 32: what is dead makes room. */
 	for (int i = 0; i < 96 * 256; i++)
 		memset(raw_take(&h, c), 1, 4096);
@@ -142,13 +90,13 @@ TEST(cgroup_limit_with_garbage)
 /* The same with large objects, whose pages do not come with spans. */
 TEST(cgroup_limit_with_large_garbage)
 {
-	const char *dir = own_cgroup("gcheap-large");
+	const char *dir = cgroup_enter(cgroup_make("gcheap-large"));
 	struct raw h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
 	unsigned int c = raw_cache(&h, GCHEAP_NOSCAN, 0);
 
 	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 30);
-	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
-	put(dir, "memory.swap.max", "0");
+	CHECK_EQ(cgroup_put(dir, "memory.max", "33554432"), 0);
+	cgroup_put(dir, "memory.swap.max", "0");
 	for (int i = 0; i < 96 * 4; i++) {
 		void *p = raw_try_large(&h, c, 256 << 10);
 
@@ -161,7 +109,7 @@ TEST(cgroup_limit_with_large_garbage)
 
 TEST(cgroup_limit_without_large_garbage)
 {
-	const char *dir = own_cgroup("gcheap-larger");
+	const char *dir = cgroup_enter(cgroup_make("gcheap-larger"));
 
 	CHECK_EQ(mlockall(MCL_CURRENT), 0);
 	diag("up to 32 MiB");
@@ -173,9 +121,9 @@ TEST(cgroup_limit_without_large_garbage)
 	int n = 0;
 
 	raw_status(&h);
-	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
-	put(dir, "memory.swap.max", "0");
-	int max = open_in(dir, "memory.max");
+	CHECK_EQ(cgroup_put(dir, "memory.max", "33554432"), 0);
+	cgroup_put(dir, "memory.swap.max", "0");
+	int max = cgroup_open(dir, "memory.max", O_WRONLY);
 	while ((p = raw_try_large(&h, c, 256 << 10))) {
 		memset(p, 0x11, 256 << 10);
 		p[0] = list;
@@ -201,7 +149,7 @@ TEST(cgroup_limit_without_large_garbage)
 /* All of it alive: ENOMEM and not the OOM killer, and the heap is usable after. */
 TEST(cgroup_limit_without_garbage)
 {
-	const char *dir = own_cgroup("gcheap-limit");
+	const char *dir = cgroup_enter(cgroup_make("gcheap-limit"));
 
 	/* What the program itself touches or opens late would find the cgroup full. */
 	CHECK_EQ(mlockall(MCL_CURRENT), 0);
@@ -215,9 +163,9 @@ TEST(cgroup_limit_without_garbage)
 
 	raw_take(&h, c);
 	raw_status(&h);
-	CHECK_EQ(put(dir, "memory.max", "33554432"), 0);
-	put(dir, "memory.swap.max", "0");
-	int max = open_in(dir, "memory.max");
+	CHECK_EQ(cgroup_put(dir, "memory.max", "33554432"), 0);
+	cgroup_put(dir, "memory.swap.max", "0");
+	int max = cgroup_open(dir, "memory.max", O_WRONLY);
 	while ((p = raw_try_take(&h, c))) {
 		p[0] = list;
 		p[1] = (void *)(long)n;
