@@ -127,4 +127,15 @@ TEST(pages_that_share_memory_and_large_objects)
 	not_killed(GCHEAP_CONSERVATIVE, 0, 256 << 10);
 }
 
+/* Larger ones, whose pages come when they are touched. */
+TEST(objects_that_move_and_faults)
+{
+	not_killed(GCHEAP_TYPED, GCHEAP_CACHE_MOVABLE, 1280 << 10);
+}
+
+TEST(pages_that_share_memory_and_faults)
+{
+	not_killed(GCHEAP_CONSERVATIVE, 0, 1280 << 10);
+}
+
 TEST_MAIN
