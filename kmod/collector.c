@@ -348,6 +348,7 @@ static int cycle(struct gch *g, u32 want)
 	if (err)
 		return err;
 	if (want & GCH_WANT_COMPACT) {
+		gch_release_all(g);
 		err = evacuate(g, true);
 		if (err)
 			return err;

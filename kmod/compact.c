@@ -149,6 +149,18 @@ static void release_vacant(struct gch *g, bool now)
 	g->vacant_at = more ? at : 0;
 }
 
+/** gch_release_all() - what holds nothing goes at once; from the collector, phase IDLE
+ *
+ * So that there is memory for what compaction wants.
+ */
+void gch_release_all(struct gch *g)
+{
+	env_lock(&g->core.lock);
+	release_vacant(g, true);
+	release_free(g, 0, true);
+	gch_unlock(g);
+}
+
 /**
  * gch_compact() - give back the pages that a cycle has left without use
  * @how: GCH_RELEASE: until the collector is wanted, and the next time from there;

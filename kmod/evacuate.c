@@ -10,6 +10,7 @@
 #include "gcheap.h"
 
 #define MOVES		2048	/* spans emptied in a cycle */
+#define MOVES_LEAST	32	/* when memory is lacking */
 #define GATHER_BATCH	256	/* spans looked at with the lock held */
 #define RECORD_BATCH	64	/* pages looked at so */
 #define SETTLE_BATCH	16	/* pages settled so */
@@ -68,23 +69,17 @@ static int make_target(struct gch *g)
 	return err ?: gch_flip_back(g, id);
 }
 
-/**
- * gch_evacuate_begin() - choose what the next cycle is to move
- * @again: in the same compaction as the last time
- *
- * From the collector, phase IDLE. Return: whether there is something; then a full cycle
- * that marks beside the program is to follow, and gch_evacuate_over().
+/*
+ * Choose up to @room spans. Return: whether there is something to move; -ENOMEM: not so much
+ * memory for it.
  */
-bool gch_evacuate_begin(struct gch *g, bool again)
+static int begin(struct gch *g, u32 room)
 {
-	u32 n, fails, at = 0;
+	u32 n, fails;
 
-	if (!READ_ONCE(g->evacuate) || !READ_ONCE(g->concurrent) || READ_ONCE(g->dead) ||
-	    gch_flip_init(g, MOVES))
-		return false;
+	if (gch_flip_init(g, room))
+		return -ENOMEM;
 	env_lock(&g->core.lock);
-	while (!again && gch_evac_retry(&g->core, &at, GATHER_BATCH))
-		gch_breathe(g);
 	if (g->resizing) {
 		gch_unlock(g);
 		gch_flip_destroy(g);
@@ -102,7 +97,31 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 	if (!n && g->core.evac.state == GCH_EVAC_CHOSEN)
 		return true;
 	gch_evacuate_over(g);
-	return false;
+	return n ? -ENOMEM : false;
+}
+
+/**
+ * gch_evacuate_begin() - choose what the next cycle is to move
+ * @again: in the same compaction as the last time
+ *
+ * From the collector, phase IDLE. Return: whether there is something; then a full cycle
+ * that marks beside the program is to follow, and gch_evacuate_over().
+ */
+bool gch_evacuate_begin(struct gch *g, bool again)
+{
+	u32 room, at = 0;
+	int err = -ENOMEM;
+
+	if (!READ_ONCE(g->evacuate) || !READ_ONCE(g->concurrent))
+		return false;
+	env_lock(&g->core.lock);
+	while (!again && gch_evac_retry(&g->core, &at, GATHER_BATCH))
+		gch_breathe(g);
+	gch_unlock(g);
+	/* Where there is little memory, little by little: what moves leaves more. */
+	for (room = MOVES; err == -ENOMEM && room >= MOVES_LEAST && !READ_ONCE(g->dead); room /= 8)
+		err = begin(g, room);
+	return err > 0;
 }
 
 /** gch_evacuate_record() - look once at all that may refer to what is to move

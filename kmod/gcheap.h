@@ -418,6 +418,7 @@ int gch_hold(struct gch *g, int delta, u32 *count);
 
 /* compact.c */
 void gch_compact_init(struct gch *g);
+void gch_release_all(struct gch *g);
 void gch_compact(struct gch *g, enum gch_how how);
 bool gch_tidy_may_go_on(const struct gch *g);
 bool gch_tidy_due(struct gch *g);
@@ -461,7 +462,7 @@ struct gch_zap {
 	u64 page, end;
 };
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
-		    unsigned long addr, bool write);
+		    unsigned long addr, bool write, bool last);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
 int gch_pages_supply(struct gch *g, u64 page, u32 n);
 struct page *gch_pages_frame(struct gch *g, u64 page);

@@ -128,18 +128,36 @@ static bool foreign_fault(struct gch *g, const struct vm_fault *vmf)
 	return vmf->vma->vm_mm != gch_world_mm(&g->world) && gch_rule(13);
 }
 
+/* The collector would wait for itself; and who may not wait, or has done so, has what there is. */
+static bool may_make_room(const struct vm_fault *vmf)
+{
+	return fault_flag_allow_retry_first(vmf->flags) &&
+	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT) && !(current->flags & PF_KTHREAD);
+}
+
+/* Without mmap_lock, with which the mapping may go. */
+static vm_fault_t make_room(struct gch *g, struct mm_struct *mm)
+{
+	gch_get(g);
+	mmap_read_unlock(mm);
+	gch_collect_for_room(g, true);
+	gch_put(g);
+	return VM_FAULT_RETRY;
+}
+
 static vm_fault_t heap_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
+	bool last = !may_make_room(vmf);
 
 	if (foreign_fault(g, vmf))
 		return VM_FAULT_SIGBUS;
 	switch (gch_pages_fault(g, vmf->vma, vmf->address,
-				vmf->flags & FAULT_FLAG_WRITE)) {
+				vmf->flags & FAULT_FLAG_WRITE, last)) {
 	case 0:
 		return VM_FAULT_NOPAGE;
 	case -ENOMEM:
-		return VM_FAULT_OOM;
+		return last ? VM_FAULT_OOM : make_room(g, vmf->vma->vm_mm);
 	default:
 		return VM_FAULT_SIGBUS;
 	}

@@ -31,10 +31,11 @@ static struct page *page_new(gfp_t extra)
 }
 
 /*
- * A page for a fault, which cannot say that there is no memory without the program
- * being killed: one that was charged before, if a new one would take that.
+ * A page for a fault, which cannot say that there is no memory without the program being
+ * killed: one that was charged before, if a new one would take that. NULL unless it is the
+ * @last try: there is something that can be done.
  */
-static struct page *page_for_fault(struct gch *g)
+static struct page *page_for_fault(struct gch *g, bool last)
 {
 	struct page *page = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 
@@ -44,7 +45,7 @@ static struct page *page_for_fault(struct gch *g)
 	if (g->nslack)
 		page = g->slack[--g->nslack];
 	env_unlock(&g->core.lock);
-	return page ?: page_new(0);
+	return page || !last ? page : page_new(0);
 }
 
 static u32 *frame_of(struct gch *g, u64 page)
@@ -128,11 +129,12 @@ static void count_settled(struct gch *g, u64 ns)
 /**
  * gch_pages_fault() - map the heap page at an address
  * @write: writable, too
+ * @last: if there is no memory the program may be killed for some
  *
  * Return: 0, -EFAULT: no span there (R20), -ENOMEM.
  */
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
-		    unsigned long addr, bool write)
+		    unsigned long addr, bool write, bool last)
 {
 	u64 page = (addr - vma->vm_start) >> PAGE_SHIFT;
 	u64 begun = ktime_get_ns();
@@ -165,7 +167,7 @@ again:
 	if (!*frame_of(g, page)) {
 		if (!fresh) {
 			env_unlock(&g->core.lock);
-			fresh = page_for_fault(g);
+			fresh = page_for_fault(g, last);
 			if (!fresh)
 				return -ENOMEM;
 			goto again;
@@ -595,7 +597,7 @@ void *gch_tcb_page(struct gch *g, u64 page, bool make)
 	p = env_page_alloc();
 	if (!p)
 		return NULL;
-	old = xa_cmpxchg(&g->tcb, page, NULL, p, GFP_KERNEL_ACCOUNT);
+	old = xa_cmpxchg(&g->tcb, page, NULL, p, ENV_GFP);
 	if (!old)
 		return p;
 	env_page_free(p);

@@ -570,9 +570,9 @@ int gch_track_init(struct gch_track *t)
 {
 	spin_lock_init(&t->lock);
 	t->way = gch_track_way(READ_ONCE(gch_tracking));
-	t->bits = (unsigned long *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	t->list = (u32 *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	t->taken = (u32 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	t->bits = (unsigned long *)__get_free_page(ENV_GFP);
+	t->list = (u32 *)__get_free_page(ENV_GFP);
+	t->taken = (u32 *)__get_free_page(ENV_GFP);
 	if (t->bits && t->list && t->taken)
 		return 0;
 	gch_track_destroy(t);
