@@ -9,9 +9,9 @@
  *   collector	set evac.armed, under core.lock; zap	a fault on a stale page: map it, and
  *		what is stale				note it as late, under core.lock
  *
- * so that whatever is mapped is late. A program that goes on touching such pages keeps some late:
- * they are zapped again until they are few, or it has been tried often. A frame that somebody has pinned when all is zapped may
- * be written by him: its span stays (B5, remap.c).
+ * so that whatever is mapped is late. A program that goes on touching such pages keeps some
+ * late: they are zapped again until they are few, or it has been tried often. A frame that
+ * somebody has pinned when all is zapped may be written by him: its span stays (B5, remap.c).
  *
  * PRECISE ROOTS are updated in the pause. Their pages are held from the moment that they are
  * found to refer to sources, so that nothing can fail any more when words are written; what
