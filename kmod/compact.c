@@ -155,10 +155,14 @@ static void release_vacant(struct gch *g, bool now)
  */
 void gch_release_all(struct gch *g)
 {
+	u64 before;
+
 	env_lock(&g->core.lock);
+	before = g->pages_released;
 	release_vacant(g, true);
 	release_free(g, 0, true);
 	gch_unlock(g);
+	trace_gcheap_release(g, g->pages_released - before);
 }
 
 /**

@@ -465,6 +465,7 @@ int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr, bool write, bool last);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
 int gch_pages_supply(struct gch *g, u64 page, u32 n);
+int gch_pages_prepare(struct gch *g, u64 page, u64 n);
 struct page *gch_pages_frame(struct gch *g, u64 page);
 void gch_pages_set(struct gch *g, u64 page, struct page *p);
 struct page *gch_pages_take(struct gch *g, u64 page);

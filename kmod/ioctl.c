@@ -543,15 +543,16 @@ out:
 
 /*
  * Pages for a large object, unless it is so large that it may be meant to be used in
- * part. Without them it goes back: what has no page would be an OOM kill at first touch.
+ * part: then page tables. Without them it goes back: what has no page would be an OOM kill at first touch.
  */
 static int large_populate(struct gch *g, u32 thread, u32 id, u32 nslots)
 {
 	int err;
 
-	if (nslots * GCH_SLOT_PAGES > GCH_BATCH_PAGES)
-		return 0;
-	err = gch_pages_populate(g, &id, 1);
+	if (nslots > GCH_BATCH_PAGES / GCH_SLOT_PAGES)
+		err = gch_pages_prepare(g, (u64)id * GCH_SLOT_PAGES, (u64)nslots * GCH_SLOT_PAGES);
+	else
+		err = gch_pages_populate(g, &id, 1);
 	if (err && !gch_enter(g, thread)) {
 		gch_free_unused(&g->core, thread, id);
 		gch_unlock(g);

@@ -28,11 +28,15 @@ static int try_resize(struct raw *h, void *p, uint64_t bytes, struct gcheap_resi
 	return ioctl(h->fd, GCHEAP_IOC_RESIZE, a);
 }
 
+/* Sooner or later, when there is a collection under way. */
 static uint64_t *resize(struct raw *h, void *p, uint64_t bytes)
 {
 	struct gcheap_resize a;
 
-	CHECK_EQ(try_resize(h, p, bytes, &a), 0);
+	while (try_resize(h, p, bytes, &a)) {
+		CHECK_EQ(errno, EBUSY);
+		usleep(1000);
+	}
 	return (uint64_t *)(uintptr_t)a.addr;
 }
 

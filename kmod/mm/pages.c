@@ -252,30 +252,85 @@ static void run_insert(struct gch *g, struct vm_area_struct *vma,
 	env_unlock(&g->core.lock);
 }
 
-static int pages_insert(struct gch *g, const u64 *missing, struct page **pages,
-			u32 n)
+#define TABLES	16	/* made at once, and one above them */
+
+/*
+ * The kernel charges page tables so that the program is killed for them: see that there is
+ * memory for @n. Others may be quicker.
+ */
+static bool tables_room(u32 n)
+{
+	struct page *page[TABLES + 1];
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		page[i] = page_new(__GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (!page[i])
+			break;
+	}
+	n -= i;
+	while (i)
+		__free_page(page[--i]);
+	return !n;
+}
+
+/* The heap's mapping, mmap_lock held; or -EINTR, -ENXIO. */
+static struct vm_area_struct *heap_vma(struct gch *g)
 {
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
-	u32 i, run;
-	int err = 0;
 
 	if (mmap_read_lock_killable(mm))
-		return -EINTR;
+		return ERR_PTR(-EINTR);
 	vma = find_vma(mm, g->core.base);
-	if (READ_ONCE(g->dead) || !vma || !gch_mapping_is_heap(g, vma)) {
-		err = -ENXIO;
-		goto out;
-	}
+	if (!READ_ONCE(g->dead) && vma && gch_mapping_is_heap(g, vma))
+		return vma;
+	mmap_read_unlock(mm);
+	return ERR_PTR(-ENXIO);
+}
+
+/**
+ * gch_pages_prepare() - build page tables for pages that come by faults, which would do so
+ *	without being able to fail
+ * @page: the first of @n
+ *
+ * For the first TABLES. Return: 0, -ENOMEM, -EINTR, -ENXIO.
+ */
+int gch_pages_prepare(struct gch *g, u64 page, u64 n)
+{
+	u64 bytes = min_t(u64, n << PAGE_SHIFT, (u64)TABLES * PMD_SIZE);
+	struct vm_area_struct *vma;
+	int err;
+
+	if (!tables_room(DIV_ROUND_UP_ULL(bytes, PMD_SIZE) + 1))
+		return -ENOMEM;
+	vma = heap_vma(g);
+	if (IS_ERR(vma))
+		return PTR_ERR(vma);
+	err = gch_pages_tables(vma, vma->vm_start + (page << PAGE_SHIFT), bytes);
+	mmap_read_unlock(current->mm);
+	return err;
+}
+
+static int pages_insert(struct gch *g, const u64 *missing, struct page **pages,
+			u32 n)
+{
+	struct vm_area_struct *vma;
+	u32 i, run;
+
+	if (!tables_room(2))
+		return -ENOMEM;
+	vma = heap_vma(g);
+	if (IS_ERR(vma))
+		return PTR_ERR(vma);
 	for (i = 0; i < n; i += run) {
 		for (run = 1; i + run < n &&
 		     missing[i + run] == missing[i] + run; run++)
 			;
 		run_insert(g, vma, missing + i, pages + i, run);
 	}
-out:
-	mmap_read_unlock(mm);
-	return err;
+	mmap_read_unlock(current->mm);
+	return 0;
 }
 
 /** gch_pages_back() - each page of a span that has none gets a frame: 0 or -ENOMEM

@@ -196,13 +196,15 @@ static int empty_rest(struct gch *g, const struct resize *z)
 	return err;
 }
 
-/* Pages of what is new, if they are few (see do_large()). */
+/* Pages of what is new, if they are few, or page tables (see do_large()). */
 static int supply(struct gch *g, const struct resize *z)
 {
-	u64 had = pages_of(z->had), end = pages_of(z->bytes);
+	u64 had = pages_of(z->had), end = pages_of(z->bytes), at = first_page(z->to) + had;
 
-	return end > had && end - had <= GCH_BATCH_PAGES ?
-	       gch_pages_supply(g, first_page(z->to) + had, end - had) : 0;
+	if (end <= had)
+		return 0;
+	return end - had <= GCH_BATCH_PAGES ? gch_pages_supply(g, at, end - had) :
+					      gch_pages_prepare(g, at, end - had);
 }
 
 /* Return: 0, or -errno and it has its old size, if it is still there. */
