@@ -202,17 +202,17 @@ void gch_compact(struct gch *g, enum gch_how how)
 bool gch_tidy_due(struct gch *g)
 {
 	const struct gch_counts *n = &g->core.n;
-	const struct gch_tidy *t = &g->tidy;
+	struct gch_tidy *t = &g->tidy;
 	u64 resident = n->resident_pages << PAGE_SHIFT;
-	bool due;
+	bool due, least;
 
 	env_lock(&g->core.lock);
 	due = gch_plan_tidy(resident, n->live_bytes_last, g->pace.goal +
 			    gch_plan_retain(n->heap_bytes, g->trigger), t->percent);
-	if (t->percent && (t->pressed || (g->core.param.soft_limit &&
-					  resident + n->offheap_bytes > g->core.param.soft_limit)))
-		due = gch_plan_tidy(resident, n->live_bytes_last, n->live_bytes_last,
-				    GCH_PERCENT_LEAST);
+	least = t->percent && gch_plan_tidy(resident, n->live_bytes_last, 0, GCH_PERCENT_LEAST);
+	t->pressed &= least;
+	due |= least && (t->pressed || (g->core.param.soft_limit &&
+					resident + n->offheap_bytes > g->core.param.soft_limit));
 	due &= ktime_get_ns() >= t->after;
 	env_unlock(&g->core.lock);
 	return due;

@@ -543,7 +543,8 @@ out:
 
 /*
  * Pages for a large object, unless it is so large that it may be meant to be used in
- * part: then page tables. Without them it goes back: what has no page would be an OOM kill at first touch.
+ * part: then page tables. Without them it goes back: what has no page would be an OOM kill
+ * at first touch.
  */
 static int large_populate(struct gch *g, u32 thread, u32 id, u32 nslots)
 {

@@ -22,7 +22,7 @@
 static DEFINE_MUTEX(heaps_lock);
 static LIST_HEAD(heaps);
 
-/* Pages that a heap has, and those of its spans; without lock, about right. */
+/* Pages that a heap has beyond what its spans can have, at least; without lock. */
 static u64 pages_free(const struct gch *g)
 {
 	u64 resident = READ_ONCE(g->core.n.resident_pages);
@@ -85,9 +85,9 @@ static u64 press(struct gch *g, u64 want)
 
 	if (!in_use(g) || !env_trylock(&g->core.lock))
 		return 0;
-	if (!gch_phase_frozen(&g->core) && pages_free(g))
+	if (!gch_phase_frozen(&g->core))
 		got = release(g, want);
-	if (got < want && pages_to_win(g) && gch_collect_for_pressure(g)) {
+	if (got < want && in_use(g) && pages_to_win(g) && gch_collect_for_pressure(g)) {
 		g->tidy.pressed = true;
 		g->tidy.deaf = ktime_get_ns() + DEAF_NS;
 	}

@@ -69,12 +69,12 @@ void *gch_large_resize(const struct gch_object *o, size_t size)
 
 	if (gch_large_ready(o->heap, size, &l))
 		return NULL;
-	gch_clear_end(o, size);
 	arg.thread = l->id;
 	arg.addr = o->base;
 	arg.bytes = size + o->cache->slack;
 	if (gch_call(o->heap, GCHEAP_IOC_RESIZE, &arg))
 		return NULL;
+	gch_clear_end(o, size);		/* becoming smaller it has stayed */
 	gch_finalizer_gone(arg.cookie);
 	return (void *)arg.addr;
 }

@@ -128,19 +128,26 @@ static bool foreign_fault(struct gch *g, const struct vm_fault *vmf)
 	return vmf->vma->vm_mm != gch_world_mm(&g->world) && gch_rule(13);
 }
 
-/* The collector would wait for itself; and who may not wait, or has done so, has what there is. */
-static bool may_make_room(const struct vm_fault *vmf)
+/*
+ * The collector would wait for itself, or in a pause for the callback thread; and who may not
+ * wait, or has done so, has what there is.
+ */
+static bool may_make_room(struct gch *g, const struct vm_fault *vmf)
 {
 	return fault_flag_allow_retry_first(vmf->flags) &&
-	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT) && !(current->flags & PF_KTHREAD);
+	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT) && !(current->flags & PF_KTHREAD) &&
+	       !READ_ONCE(g->callback.open);
 }
 
-/* Without mmap_lock, with which the mapping may go. */
+/*
+ * Without mmap_lock, with which the mapping may go. With precise roots only nothing is to move:
+ * the program has not made a call.
+ */
 static vm_fault_t make_room(struct gch *g, struct mm_struct *mm)
 {
 	gch_get(g);
 	mmap_read_unlock(mm);
-	gch_collect_for_room(g, true);
+	gch_collect_for_room(g, !g->core.param.precise_only);
 	gch_put(g);
 	return VM_FAULT_RETRY;
 }
@@ -148,7 +155,7 @@ static vm_fault_t make_room(struct gch *g, struct mm_struct *mm)
 static vm_fault_t heap_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
-	bool last = !may_make_room(vmf);
+	bool last = !may_make_room(g, vmf);
 
 	if (foreign_fault(g, vmf))
 		return VM_FAULT_SIGBUS;

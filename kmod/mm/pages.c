@@ -554,7 +554,7 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n)
  * @id: the object, the last that was made for it
  * @nslots: its length
  *
- * Another thread may free it early, so it is looked up anew with each batch.
+ * Another thread may free it early, or make it smaller, so it is looked up anew with each batch.
  */
 void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 {
@@ -563,7 +563,9 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 
 	while (page < end) {
 		env_lock(&g->core.lock);
-		if (g->core.thread[thread]->pending != id + 1)
+		if (g->core.thread[thread]->pending == id + 1)
+			end = min(end, (u64)(id + slots_of(g, id)) * GCH_SLOT_PAGES);
+		else
 			end = page;
 		for (stop = min(end, page + CLEAR_BATCH); page < stop; page++)
 			if (*frame_of(g, page))

@@ -49,13 +49,31 @@ static bool find(struct gch *g, u64 addr, struct gch_ref *r)
 	return gch_object_at(&g->core, addr, r) && r->d->state == GCHEAP_SPAN_LARGE;
 }
 
-/* Whether both objects are still there: who knows their addresses can free them. As find(). */
+/*
+ * Whether both objects are what they were: who knows their addresses can free them, or give
+ * them another size. As find().
+ */
 static bool in_hand(struct gch *g, const struct resize *z)
 {
 	struct gch_ref r;
 
-	return find(g, z->addr, &r) && r.d->bytes == z->had &&
-	       g->core.thread[z->thread]->pending == z->to + 1;
+	return g->core.thread[z->thread]->pending == z->to + 1 &&
+	       find(g, gch_slot_addr(&g->core, z->to), &r) && r.d->bytes == z->bytes &&
+	       find(g, z->addr, &r) && r.d->bytes == z->had;
+}
+
+/* Whether another thread is moving it; core.lock held. */
+static bool is_moving(struct gch *g, u32 id)
+{
+	u32 i;
+
+	for (i = 0; g->resizing && i < g->core.max_threads; i++) {
+		const struct gch_thread *t = g->core.thread[i];
+
+		if (t && t->resized && (t->resized == id + 1 || t->pending == id + 1))
+			return true;
+	}
+	return false;
 }
 
 /* As find(). Return: 0: it has its new size, or its pages are to go to @z->to; -errno. */
@@ -68,7 +86,7 @@ static int begin(struct gch *g, struct resize *z)
 	if (!find(g, z->addr, &r))
 		return -ENOENT;
 	if (h->evac.state != GCH_EVAC_NONE || h->phase == GCHEAP_PHASE_FINALIZE ||
-	    gch_stress_abort())
+	    is_moving(g, r.id) || gch_stress_abort())
 		return -EBUSY;
 	z->had = r.d->bytes;
 	z->from = r.id;
