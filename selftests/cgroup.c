@@ -75,7 +75,7 @@ static void live_on(unsigned int layout, unsigned int flags, size_t bytes)
 	fill(&s, OBJECTS);
 	/* Pages that share memory do not get as close; nor do faults, whose kernel takes some. */
 	goal = baseline + (OBJECTS / 16 * CELL + bytes) *
-	       (bytes > 1 << 20 ? 6 : flags ? 3 : 5) / 2;
+	       (bytes > 1 << 20 || !flags ? 5 : 3) / 2;
 	for (end = now_ns() + 5000000000ull; now_ns() < end; ) {
 		limit = lower(limit, goal);
 		none += !some_more(&s, large, bytes);
