@@ -7,7 +7,7 @@ BP_SRC    := $(wildcard tools/bench/*.c)
 BP_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Ilib/include -pthread
 BP_HDR    := $(wildcard tools/bench/*.h)
 BP_ALL    := $(BP_SRC:tools/bench/%.c=%)
-BP_BOTH   := $(filter-out flips locality pauses,$(BP_ALL))
+BP_BOTH   := $(filter-out flips locality moves pauses,$(BP_ALL))
 
 bench-progs: $(BP_ALL:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
 	$(if $(shell command -v go),$(BP)/trees.go $(BP)/frag.go)
