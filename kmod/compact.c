@@ -149,20 +149,31 @@ static void release_vacant(struct gch *g, bool now)
 	g->vacant_at = more ? at : 0;
 }
 
+/*
+ * Pages that hold nothing, but for @keep bytes of free slots; core.lock held, and dropped at times.
+ * Return: how many have gone.
+ */
+static u64 release(struct gch *g, u64 keep, bool now)
+{
+	u64 before = g->pages_released;
+
+	release_vacant(g, now);
+	release_free(g, keep, now);
+	return g->pages_released - before;
+}
+
 /** gch_release_all() - what holds nothing goes at once; from the collector, phase IDLE
  *
  * So that there is memory for what compaction wants.
  */
 void gch_release_all(struct gch *g)
 {
-	u64 before;
+	u64 gone;
 
 	env_lock(&g->core.lock);
-	before = g->pages_released;
-	release_vacant(g, true);
-	release_free(g, 0, true);
+	gone = release(g, 0, true);
 	gch_unlock(g);
-	trace_gcheap_release(g, g->pages_released - before);
+	trace_gcheap_release(g, gone);
 }
 
 /**
@@ -176,15 +187,13 @@ void gch_release_all(struct gch *g)
 void gch_compact(struct gch *g, enum gch_how how)
 {
 	bool now = how == GCH_SQUEEZE;
-	u64 before, t0 = now ? gch_clock_now() : 0;
+	u64 gone, t0 = now ? gch_clock_now() : 0;
 
 	if (how != GCH_RELEASE && READ_ONCE(g->mesh))
 		mesh(g, now);
 	env_lock(&g->core.lock);
 	g->compactions += now;
-	before = g->pages_released;
-	release_vacant(g, now);
-	release_free(g, now ? 0 : gch_plan_retain(g->core.n.heap_bytes, g->trigger), now);
+	gone = release(g, now ? 0 : gch_plan_retain(g->core.n.heap_bytes, g->trigger), now);
 	gch_chunk_trim(&g->core);
 	gch_cycle_verify(g);
 	gch_unlock(g);
@@ -195,7 +204,7 @@ void gch_compact(struct gch *g, enum gch_how how)
 		g->pace.ran += t0;
 		env_unlock(&g->core.lock);
 	}
-	trace_gcheap_release(g, g->pages_released - before);
+	trace_gcheap_release(g, gone);
 }
 
 /** gch_tidy_due() - whether the heap is to be compacted by itself: from the collector, IDLE */

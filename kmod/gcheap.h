@@ -464,6 +464,7 @@ struct gch_zap {
 int gch_pages_fault(struct gch *g, struct vm_area_struct *vma,
 		    unsigned long addr, bool write, bool last);
 int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
+struct vm_area_struct *gch_pages_vma(struct gch *g);
 int gch_pages_supply(struct gch *g, u64 page, u32 n);
 int gch_pages_prepare(struct gch *g, u64 page, u64 n);
 struct page *gch_pages_frame(struct gch *g, u64 page);

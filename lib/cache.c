@@ -139,10 +139,9 @@ static void gch_fill_layout(struct gcheap_cache_create *arg, const struct gcheap
 }
 
 /* A word that is no pointer, whatever is behind the room; and zero at first. */
-static bool gch_has_identity(size_t size, const struct gcheap_layout *l, uint32_t flags)
+static bool gch_can_have_identity(size_t size, const struct gcheap_layout *l)
 {
-	return flags & GCHEAP_CACHE_IDENTITY && size && l &&
-	       l->fixed_words * sizeof(uint64_t) <= size &&
+	return size && l && l->fixed_words * sizeof(uint64_t) <= size &&
 	       !(l->elem_words && l->length_word == GCHEAP_FILL);
 }
 
@@ -159,7 +158,7 @@ static int gch_fill_create(struct gcheap_cache_create *arg, size_t size,
 	if (flags & ~(GCHEAP_CACHE_NOSCAN | GCHEAP_CACHE_EXACT | GCHEAP_CACHE_EPHEMERON |
 		      GCHEAP_CACHE_MOVABLE | GCHEAP_CACHE_IDENTITY) ||
 	    (flags & (layout ? GCHEAP_CACHE_NOSCAN : GCHEAP_CACHE_EPHEMERON)) ||
-	    (flags & GCHEAP_CACHE_IDENTITY && !gch_has_identity(size, layout, flags)) ||
+	    (flags & GCHEAP_CACHE_IDENTITY && !gch_can_have_identity(size, layout)) ||
 	    size > GCHEAP_CELL_MAX - slack)
 		return -EINVAL;
 	if (size)

@@ -45,15 +45,20 @@ static bool is_small(struct sparse *s)
 }
 
 /* The list takes 1.6 MB, and what allocation will use 4 MiB and an eighth. */
-static void becomes_small(unsigned int flags)
+static void becomes_small(struct sparse *s)
+{
+	CHECK(go_on(s, compacted));
+	CHECK(go_on(s, is_small));
+	CHECK(intact(s, OBJECTS));
+}
+
+static void becomes_small_by_itself(unsigned int flags)
 {
 	struct sparse s;
 
 	sparse_open(&s, flags, 25);
 	fill(&s, OBJECTS);
-	CHECK(go_on(&s, compacted));
-	CHECK(go_on(&s, is_small));
-	CHECK(intact(&s, OBJECTS));
+	becomes_small(&s);
 	diag("%" PRIu64 " KiB, %llu compactions, %llu flips, %llu pages share memory",
 	     resident(&s) >> 10, raw_status(&s.h).compactions_own, raw_status(&s.h).flips,
 	     raw_status(&s.h).pages_meshed);
@@ -63,12 +68,12 @@ static void becomes_small(unsigned int flags)
 
 TEST(moves_objects_by_itself)
 {
-	becomes_small(GCHEAP_CACHE_MOVABLE);
+	becomes_small_by_itself(GCHEAP_CACHE_MOVABLE);
 }
 
 TEST(shares_pages_by_itself)
 {
-	becomes_small(0);
+	becomes_small_by_itself(0);
 }
 
 /* A thread may have any address in a register, which is no root. */
@@ -78,10 +83,8 @@ TEST(does_not_move_beside_precise_roots_only)
 
 	sparse_open_with(&s, GCHEAP_SETUP_PRECISE_ONLY, GCHEAP_CACHE_MOVABLE, 25);
 	fill(&s, OBJECTS);
-	CHECK(go_on(&s, compacted));
-	CHECK(go_on(&s, is_small));
+	becomes_small(&s);
 	CHECK_EQ(raw_status(&s.h).flips, 0);
-	CHECK(intact(&s, OBJECTS));
 }
 
 TEST(turned_off)
@@ -140,9 +143,7 @@ TEST(soft_limit)
 	CHECK(go_on(&s, ten_cycles));
 	CHECK_EQ(raw_status(&s.h).compactions_own, 0);
 	raw_param(&s.h, GCHEAP_PARAM_SOFT_LIMIT, 8 << 20);
-	CHECK(go_on(&s, compacted));
-	CHECK(go_on(&s, is_small));
-	CHECK(intact(&s, OBJECTS));
+	becomes_small(&s);
 }
 
 /* ---- the shrinker */

@@ -326,6 +326,15 @@ UNUSED static void *raw_try_large(struct raw *h, unsigned int cache, uint64_t by
 	return ioctl(h->fd, GCHEAP_IOC_LARGE, &l) ? NULL : (void *)(uintptr_t)l.addr;
 }
 
+UNUSED static int raw_try_resize(struct raw *h, void *p, uint64_t bytes,
+				 struct gcheap_resize *a)
+{
+	*a = (struct gcheap_resize){
+		.size = sizeof(*a), .thread = raw_thread, .addr = (uintptr_t)p, .bytes = bytes,
+	};
+	return ioctl(h->fd, GCHEAP_IOC_RESIZE, a);
+}
+
 /* Give everything back, so that nothing counts as just allocated. */
 UNUSED static void raw_flush(struct raw *h)
 {
@@ -493,11 +502,21 @@ UNUSED static void raw_param(struct raw *h, unsigned int param, uint64_t value)
 	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_PARAM, &p), 0);
 }
 
-UNUSED static void raw_hold(struct raw *h)
+UNUSED static void raw_hold_by(struct raw *h, int delta)
 {
-	struct gcheap_hold o = { .size = sizeof(o), .delta = 1 };
+	struct gcheap_hold o = { .size = sizeof(o), .delta = delta };
 
 	CHECK_EQ(ioctl(h->fd, GCHEAP_IOC_HOLD, &o), 0);
+}
+
+UNUSED static void raw_hold(struct raw *h)
+{
+	raw_hold_by(h, 1);
+}
+
+UNUSED static void raw_unhold(struct raw *h)
+{
+	raw_hold_by(h, -1);
 }
 
 /*

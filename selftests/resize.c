@@ -20,20 +20,12 @@ static struct raw open_heap(unsigned int flags)
 	return h;
 }
 
-static int try_resize(struct raw *h, void *p, uint64_t bytes, struct gcheap_resize *a)
-{
-	*a = (struct gcheap_resize){
-		.size = sizeof(*a), .thread = raw_thread, .addr = (uintptr_t)p, .bytes = bytes,
-	};
-	return ioctl(h->fd, GCHEAP_IOC_RESIZE, a);
-}
-
 /* Sooner or later, when there is a collection under way. */
 static uint64_t *resize(struct raw *h, void *p, uint64_t bytes)
 {
 	struct gcheap_resize a;
 
-	while (try_resize(h, p, bytes, &a)) {
+	while (raw_try_resize(h, p, bytes, &a)) {
 		CHECK_EQ(errno, EBUSY);
 		usleep(1000);
 	}
@@ -159,17 +151,17 @@ TEST(refused)
 	struct gcheap_resize a;
 
 	fill((uint64_t *)p, 0, 100000);
-	CHECK_ERR(try_resize(&h, p, 0, &a), EINVAL);
-	CHECK_ERR(try_resize(&h, p + 8, 200000, &a), ENOENT);
-	CHECK_ERR(try_resize(&h, p + SLOT, 200000, &a), ENOENT);
-	CHECK_ERR(try_resize(&h, small, 200000, &a), ENOENT);
-	CHECK_ERR(try_resize(&h, &a, 200000, &a), ENOENT);
-	CHECK_ERR(try_resize(&h, NULL, 200000, &a), ENOENT);
-	CHECK_ERR(try_resize(&h, p, HEAP + 1, &a), ENOMEM);
-	CHECK_ERR(try_resize(&h, p, HEAP - SLOT, &a), ENOMEM);
-	CHECK_ERR(try_resize(&h, p, ~0ull, &a), ENOMEM);
+	CHECK_ERR(raw_try_resize(&h, p, 0, &a), EINVAL);
+	CHECK_ERR(raw_try_resize(&h, p + 8, 200000, &a), ENOENT);
+	CHECK_ERR(raw_try_resize(&h, p + SLOT, 200000, &a), ENOENT);
+	CHECK_ERR(raw_try_resize(&h, small, 200000, &a), ENOENT);
+	CHECK_ERR(raw_try_resize(&h, &a, 200000, &a), ENOENT);
+	CHECK_ERR(raw_try_resize(&h, NULL, 200000, &a), ENOENT);
+	CHECK_ERR(raw_try_resize(&h, p, HEAP + 1, &a), ENOMEM);
+	CHECK_ERR(raw_try_resize(&h, p, HEAP - SLOT, &a), ENOMEM);
+	CHECK_ERR(raw_try_resize(&h, p, ~0ull, &a), ENOMEM);
 	raw_thread++;
-	CHECK_ERR(try_resize(&h, p, 200000, &a), ESRCH);
+	CHECK_ERR(raw_try_resize(&h, p, 200000, &a), ESRCH);
 	raw_thread--;
 	a = (struct gcheap_resize){
 		.size = sizeof(a), .thread = raw_thread, .pad = 1, .addr = (uintptr_t)p,
@@ -190,7 +182,7 @@ TEST(limit)
 
 	fill(p, 0, 4 << 20);
 	raw_param(&h, GCHEAP_PARAM_LIMIT, 8 << 20);
-	CHECK_ERR(try_resize(&h, p, 9 << 20, &a), ENOMEM);
+	CHECK_ERR(raw_try_resize(&h, p, 9 << 20, &a), ENOMEM);
 	CHECK_EQ(raw_status(&h).oom_returns, 1);
 	CHECK(filled(p, 0, 4 << 20));
 	CHECK(resize(&h, p, 8 << 20) == p);
@@ -208,10 +200,10 @@ TEST(finalizer_is_taken_off_if_it_moves)
 
 	f.addr = (uintptr_t)p;
 	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FINALIZER, &f), 0);
-	CHECK_EQ(try_resize(&h, p, 50000, &a), 0);
+	CHECK_EQ(raw_try_resize(&h, p, 50000, &a), 0);
 	CHECK_EQ(a.cookie, 0);
 	CHECK_EQ(raw_status(&h).finalizers, 1);
-	CHECK_EQ(try_resize(&h, p, 300000, &a), 0);
+	CHECK_EQ(raw_try_resize(&h, p, 300000, &a), 0);
 	CHECK(a.addr != (uintptr_t)p);
 	CHECK_EQ(a.cookie, 77);
 	CHECK_EQ(raw_status(&h).finalizers, 0);
@@ -275,7 +267,7 @@ static void resize_beside_marking(unsigned int way, bool young)
 		/* What is made now may lie after it. */
 		gap = raw_try_large(&w.h, w.large, rnd(&seed) % (4 << 20) + 1);
 		CHECK(gap);
-		if (try_resize(&w.h, w.at, bytes, &a) && errno == EBUSY)
+		if (raw_try_resize(&w.h, w.at, bytes, &a) && errno == EBUSY)
 			continue;
 		w.at = (void *)(uintptr_t)a.addr;
 		CHECK(raw_is_live(&w.h, (uintptr_t)w.at));
@@ -351,7 +343,7 @@ static void *make_a_mess(void *arg)
 			raw_collect_start(&m->h, 0);
 			break;
 		default:
-			if (!try_resize(&m->h, p, rnd(&seed) % (8 << 20) + 1, &a))
+			if (!raw_try_resize(&m->h, p, rnd(&seed) % (8 << 20) + 1, &a))
 				__atomic_store_n(at, (uint64_t *)(uintptr_t)a.addr,
 						 __ATOMIC_RELAXED);
 		}

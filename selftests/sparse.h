@@ -19,13 +19,6 @@ static bool is_kept(uint32_t number)
 	return !(number * 2654435761u >> 28);
 }
 
-static void unhold(struct sparse *s)
-{
-	struct gcheap_hold o = { .size = sizeof(o), .delta = -1 };
-
-	CHECK_EQ(ioctl(s->h.fd, GCHEAP_IOC_HOLD, &o), 0);
-}
-
 /*
  * Of many objects, of which there are @n, one in 16 is kept, in a list. They are not collected
  * meanwhile, so that no cell is used twice.
@@ -42,7 +35,7 @@ UNUSED static NOINLINE void fill(struct sparse *s, unsigned int n)
 		p[0] = (uintptr_t)s->kept;
 		s->kept = p;
 	}
-	unhold(s);
+	raw_unhold(&s->h);
 }
 
 /* Nothing moves meanwhile: a pointer on the stack does not keep it from that. */
@@ -59,7 +52,7 @@ UNUSED static bool intact(struct sparse *s, unsigned int n)
 			break;
 		p = (const uint64_t *)(uintptr_t)p[0];
 	}
-	unhold(s);
+	raw_unhold(&s->h);
 	return !p && n == ~0u;
 }
 

@@ -120,17 +120,14 @@ static void put(struct object **place, struct object *o)
 }
 
 /* It grows to its size; what it was is not. */
-static struct object *create_large(struct worker *w, uint32_t words)
+static struct object *create_large(uint32_t words)
 {
-	struct gcheap_resize a = {
-		.size = sizeof(a), .thread = raw_thread, .bytes = words * 8,
-	};
+	struct gcheap_resize a;
 	uint64_t *o = raw_try_large(&h, cache[LARGE], words * 4);
 
 	CHECK(o);
 	o[words / 2 - 1] = 1;
-	a.addr = (uintptr_t)o;
-	if (ioctl(h.fd, GCHEAP_IOC_RESIZE, &a)) {
+	if (raw_try_resize(&h, o, words * 8, &a)) {
 		CHECK_EQ(errno, EBUSY);
 		return raw_try_large(&h, cache[LARGE], words * 8);
 	}
@@ -146,7 +143,7 @@ static struct object *create(struct worker *w, int local, enum kind kind)
 	uint32_t words = kinds[kind].words;
 	struct object *o;
 
-	o = kind == LARGE ? create_large(w, words) : raw_take(&h, cache[kind]);
+	o = kind == LARGE ? create_large(words) : raw_take(&h, cache[kind]);
 	CHECK(o);
 	put(&w->local[local], o);
 	for (uint32_t i = 0; i < words; i++)

@@ -487,9 +487,10 @@ struct gcheap_large {
  *
  * Its pages stay its own: nothing is copied. What is new in it is zero, if nobody has written
  * beyond its end. It stays where it is if it becomes smaller, or if there is room after it;
- * else the old address is no object's any more. ENOENT: not the start of a large object; EBUSY:
- * not now, objects are being moved or finalizers looked for: copy it; ENOMEM: as of
- * GCHEAP_IOC_LARGE. The object is as it was after these.
+ * else the old address is no object's any more. ENOENT: not the start of a large object, or
+ * another thread has freed it meanwhile; EBUSY: not now, objects are being moved, by another
+ * thread this one, or finalizers looked for: copy it; ENOMEM: as of GCHEAP_IOC_LARGE. After the
+ * last two the object is as it was.
  */
 struct gcheap_resize {
 	__u32 size;

@@ -457,6 +457,8 @@ bool gch_run_frames(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
 bool gch_run_resident(struct gch_heap *h, u32 from, u32 max, u32 *id, u32 *n);
 
 /* span.c */
+bool gch_heap_fits(const struct gch_heap *h, u64 bytes);
+void gch_heap_grown(struct gch_heap *h, u64 bytes);
 int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id);
 u32 gch_large_slots(const struct gch_heap *h, u64 bytes);
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id);

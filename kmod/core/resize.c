@@ -31,10 +31,10 @@ static int run_empty(struct gch_heap *h, u32 id, u32 n)
 static int grow_here(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 {
 	u32 first = r->id + r->d->nslots, n = slots - r->d->nslots, i;
+	u64 bytes = (u64)n << GCHEAP_SLOT_SHIFT;
 	int err;
 
-	if (h->param.limit &&
-	    h->n.heap_bytes + ((u64)n << GCHEAP_SLOT_SHIFT) > h->param.limit)
+	if (!gch_heap_fits(h, bytes))
 		return -ENOMEM;
 	err = gch_run_extend(h, first, n);
 	if (err)
@@ -49,8 +49,7 @@ static int grow_here(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(gch_desc(h, first + i)->head, r->id + 1);
 	r->d->nslots = slots;
-	h->n.heap_bytes += (u64)n << GCHEAP_SLOT_SHIFT;
-	h->n.heap_peak = max(h->n.heap_peak, h->n.heap_bytes);
+	gch_heap_grown(h, bytes);
 	return 0;
 }
 

@@ -72,6 +72,19 @@ static u8 span_flags(const struct gch_heap *h, const struct gch_cache *c, u32 id
 	return flags;
 }
 
+/** gch_heap_fits() - whether spans may take so many bytes more, by the limit */
+bool gch_heap_fits(const struct gch_heap *h, u64 bytes)
+{
+	return !h->param.limit || h->n.heap_bytes + bytes <= h->param.limit;
+}
+
+/** gch_heap_grown() - they have taken them */
+void gch_heap_grown(struct gch_heap *h, u64 bytes)
+{
+	h->n.heap_bytes += bytes;
+	h->n.heap_peak = max(h->n.heap_peak, h->n.heap_bytes);
+}
+
 static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 		     u32 *id_out)
 {
@@ -81,7 +94,7 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	struct gch_slot *s;
 	u32 id, i;
 
-	if (h->param.limit && h->n.heap_bytes + bytes > h->param.limit)
+	if (!gch_heap_fits(h, bytes))
 		return -ENOMEM;
 	id = gch_run_alloc(h, nslots);
 	if (id == GCH_NO_RUN)
@@ -112,8 +125,7 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	for (i = 0; i < nslots; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
 	c->nspans++;
-	h->n.heap_bytes += bytes;
-	h->n.heap_peak = max(h->n.heap_peak, h->n.heap_bytes);
+	gch_heap_grown(h, bytes);
 	*id_out = id;
 	return 0;
 }

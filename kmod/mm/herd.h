@@ -12,11 +12,10 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+#include <gcheap_env.h>
+
 #include "arch_x86.h"
 #include "stop.h"
-
-/* Failure is for the caller to deal with, never for the OOM killer of a memory cgroup. */
-#define HERD_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 enum gch_herd_state {
 	GCH_HERD_NEW,	/* no address space yet */

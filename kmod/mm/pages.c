@@ -274,8 +274,8 @@ static bool tables_room(u32 n)
 	return !n;
 }
 
-/* The heap's mapping, mmap_lock held; or -EINTR, -ENXIO. */
-static struct vm_area_struct *heap_vma(struct gch *g)
+/** gch_pages_vma() - the heap's mapping, mmap_lock taken to read it; or -EINTR, -ENXIO */
+struct vm_area_struct *gch_pages_vma(struct gch *g)
 {
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
@@ -304,7 +304,7 @@ int gch_pages_prepare(struct gch *g, u64 page, u64 n)
 
 	if (!tables_room(DIV_ROUND_UP_ULL(bytes, PMD_SIZE) + 1))
 		return -ENOMEM;
-	vma = heap_vma(g);
+	vma = gch_pages_vma(g);
 	if (IS_ERR(vma))
 		return PTR_ERR(vma);
 	err = gch_pages_tables(vma, vma->vm_start + (page << PAGE_SHIFT), bytes);
@@ -320,7 +320,7 @@ static int pages_insert(struct gch *g, const u64 *missing, struct page **pages,
 
 	if (!tables_room(2))
 		return -ENOMEM;
-	vma = heap_vma(g);
+	vma = gch_pages_vma(g);
 	if (IS_ERR(vma))
 		return PTR_ERR(vma);
 	for (i = 0; i < n; i += run) {
@@ -480,28 +480,27 @@ static int pages_unprotect(struct gch *g, const u32 *span, u32 n)
 	return 0;
 }
 
-static void out_of_memory(struct gch *g)
+/* Supply the @m pages of a batch, which goes. */
+static int batch_supply(struct gch *g, struct gch_batch_pages *b, u32 m)
 {
-	env_lock(&g->core.lock);
-	gch_slack_drop(g);
-	env_unlock(&g->core.lock);
+	int err = m ? pages_supply(g, b, m) : 0;
+
+	kfree(b);
+	if (err == -ENOMEM) {
+		env_lock(&g->core.lock);
+		gch_slack_drop(g);
+		env_unlock(&g->core.lock);
+	}
+	return err;
 }
 
 static int pages_fetch(struct gch *g, const u32 *span, u32 n)
 {
 	struct gch_batch_pages *b = kmalloc(sizeof(*b), GFP_KERNEL);
-	int err = 0;
-	u32 m;
 
 	if (!b)
 		return -ENOMEM;
-	m = pages_missing(g, span, n, b->missing, GCH_BATCH_PAGES);
-	if (m)
-		err = pages_supply(g, b, m);
-	kfree(b);
-	if (err == -ENOMEM)
-		out_of_memory(g);
-	return err;
+	return batch_supply(g, b, pages_missing(g, span, n, b->missing, GCH_BATCH_PAGES));
 }
 
 /**
@@ -513,18 +512,13 @@ static int pages_fetch(struct gch *g, const u32 *span, u32 n)
 int gch_pages_supply(struct gch *g, u64 page, u32 n)
 {
 	struct gch_batch_pages *b = kmalloc(sizeof(*b), GFP_KERNEL);
-	int err;
 	u32 i;
 
 	if (!b)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)
 		b->missing[i] = page + i;
-	err = pages_supply(g, b, n);
-	kfree(b);
-	if (err == -ENOMEM)
-		out_of_memory(g);
-	return err;
+	return batch_supply(g, b, n);
 }
 
 /**

@@ -138,18 +138,12 @@ static void insert(struct gch *g, struct vm_area_struct *vma, struct resize *z, 
 /* Return: 0, -EAGAIN: in a frozen phase, -ENOENT, -EINTR, -ENXIO. */
 static int move_some(struct gch *g, struct resize *z, u64 at, u32 n)
 {
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
+	struct vm_area_struct *vma = gch_pages_vma(g);
 	bool tables;
 	int err = 0;
 
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	vma = find_vma(mm, g->core.base);
-	if (READ_ONCE(g->dead) || !vma || !gch_mapping_is_heap(g, vma)) {
-		mmap_read_unlock(mm);
-		return -ENXIO;
-	}
+	if (IS_ERR(vma))
+		return PTR_ERR(vma);
 	tables = !gch_pages_tables(vma, gch_slot_addr(&g->core, z->to) + (at << PAGE_SHIFT),
 				   (u64)n << PAGE_SHIFT);
 	env_lock(&g->core.lock);
@@ -165,7 +159,7 @@ static int move_some(struct gch *g, struct resize *z, u64 at, u32 n)
 			insert(g, vma, z, at, n);
 	}
 	gch_unlock(g);
-	mmap_read_unlock(mm);
+	mmap_read_unlock(current->mm);
 	return err;
 }
 

@@ -888,10 +888,10 @@ int gch_roots_module_init(void)
 int gch_roots_init(struct gch_roots *r, bool precise_only)
 {
 	memset(r, 0, sizeof(*r));
-	r->page = (void *)__get_free_page(HERD_GFP);
+	r->page = (void *)__get_free_page(ENV_GFP);
 	if (!r->page)
 		return -ENOMEM;
-	r->image = kvzalloc(gch_arch_image_max, HERD_GFP);
+	r->image = kvzalloc(gch_arch_image_max, ENV_GFP);
 	if (!r->image) {
 		free_page((unsigned long)r->page);
 		return -ENOMEM;
@@ -968,7 +968,7 @@ int gch_roots_add(struct gch_roots *r, const struct gcheap_root *u, u32 *id)
 	err = range_check(r, u);
 	if (err)
 		return err;
-	e = kmalloc(sizeof(*e), HERD_GFP);
+	e = kmalloc(sizeof(*e), ENV_GFP);
 	if (!e)
 		return -ENOMEM;
 	e->lo = u->addr;
@@ -976,7 +976,7 @@ int gch_roots_add(struct gch_roots *r, const struct gcheap_root *u, u32 *id)
 	e->top = u->top;
 	e->flags = u->flags;
 	err = xa_alloc(&r->table, id, e, XA_LIMIT(1, GCH_ROOTS_MAX),
-		       HERD_GFP);
+		       ENV_GFP);
 	if (err) {
 		kfree(e);
 		return err == -EBUSY ? -ENOSPC : err;
@@ -1026,7 +1026,7 @@ int gch_roots_set_tls(struct gch_roots *r, const struct gcheap_tls *u,
 	if (!tls_valid(u))
 		return -EINVAL;
 	tls = kvmalloc(struct_size(tls, module, u->nmodules),
-		       HERD_GFP);
+		       ENV_GFP);
 	if (!tls)
 		return -ENOMEM;
 	refcount_set(&tls->ref, 1);

@@ -733,7 +733,7 @@ int gch_world_init(struct gch_world *w, const struct gch_world_ops *ops,
 {
 	struct gch_herd *h;
 
-	h = kzalloc(sizeof(*h), HERD_GFP);
+	h = kzalloc(sizeof(*h), ENV_GFP);
 	if (!h)
 		return -ENOMEM;
 	refcount_set(&h->ref, 1);
@@ -886,7 +886,7 @@ int gch_world_attach(struct gch_world *w, u32 slot, unsigned long lo,
 		return gch_world_dead(w) ? -ENXIO : -ENOMEM;
 	if (t->slot != GCH_NO_SLOT)
 		return -EBUSY;
-	err = xa_err(xa_store(&w->slots, slot, t, HERD_GFP));
+	err = xa_err(xa_store(&w->slots, slot, t, ENV_GFP));
 	if (err)
 		return err;
 	spin_lock(&h->lock);

@@ -196,7 +196,8 @@ void *gcheap_heap_alloc_noscan(struct gcheap *heap, size_t size) GCHEAP_ALLOCATO
  * if it is scanned. NULL: as gcheap_alloc(). Size 0: as gcheap_free(), returns
  * NULL. @ptr must be the start of an object; it is gone if another address is
  * returned. EINVAL: not an object, or a cache's that cannot hold so much. The pages of
- * large objects stay theirs: they are not copied, or only while objects are being moved.
+ * large objects stay theirs: they are not copied, or only while objects are being moved,
+ * or finalizers looked for.
  */
 void *gcheap_realloc(void *ptr, size_t size);
 

@@ -101,18 +101,26 @@ void gct_resize_finds_nothing(void)
 	sim_close(s);
 }
 
+/* Two cells, and a large object that is a root. */
+static struct sim *cells_and_large(u64 *x, u64 *y, u64 *a)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, GCHEAP_CACHE_LARGE, 0);
+
+	CHECK_EQ(sim_cache(s, GCHEAP_CONSERVATIVE, 0, 64), 1);
+	*x = sim_need(s, 0, 1);
+	*y = sim_need(s, 0, 1);
+	sim_need(s, 0, 1);	/* the last is kept by itself */
+	*a = sim_large(s, 0, 0, 2 * SLOT);
+	s->precise[0] = *a;
+	return s;
+}
+
 /* What is written where it has grown is found, though it has been scanned before. */
 void gct_resize_marking(void)
 {
-	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, GCHEAP_CACHE_LARGE, 0);
 	u64 a, x, y;
+	struct sim *s = cells_and_large(&x, &y, &a);
 
-	CHECK_EQ(sim_cache(s, GCHEAP_CONSERVATIVE, 0, 64), 1);
-	x = sim_need(s, 0, 1);
-	y = sim_need(s, 0, 1);
-	sim_need(s, 0, 1);	/* the last is kept by itself */
-	a = sim_large(s, 0, 0, 2 * SLOT);
-	s->precise[0] = a;
 	CHECK(sim_store(s, a, x));
 	sim_trace_begin(s);
 	sim_trace_round(s);
@@ -155,16 +163,11 @@ void gct_resize_elsewhere(void)
 /* It goes elsewhere before it is scanned, and counts as scanned there. */
 void gct_resize_unscanned(void)
 {
-	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, GCHEAP_CACHE_LARGE, 0);
-	u64 a, b, x;
+	u64 a, b, x, y;
+	struct sim *s = cells_and_large(&x, &y, &a);
 
-	CHECK_EQ(sim_cache(s, GCHEAP_CONSERVATIVE, 0, 64), 1);
-	x = sim_need(s, 0, 1);
-	sim_need(s, 0, 1);	/* the last is kept by itself */
-	a = sim_large(s, 0, 0, 2 * SLOT);
 	s->precise[1] = sim_large(s, 0, 0, SLOT);
 	CHECK(sim_store(s, a + SLOT, x));
-	s->precise[0] = a;
 	sim_trace_begin(s);
 	b = sim_resize(s, 0, a, 6 * SLOT);
 	CHECK(b && b != a);
