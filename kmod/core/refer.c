@@ -22,7 +22,7 @@ void gch_evac_pin(struct gch_heap *h, u64 off)
 
 	if (s)
 		s->lprev = 1;
-	if (before)
+	if (before && gch_rule(16))
 		before->lprev = 1;
 }
 
