@@ -276,6 +276,7 @@ TEST(identity_hash_stays)
 	int moved = 0;
 
 	CHECK(c && kept != MAP_FAILED);
+	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_CONCURRENT, 1), 0);	/* else none moves */
 	CHECK_EQ(gcheap_heap_root_add(NULL, kept, N * sizeof(*kept), GCHEAP_PRECISE, NULL), 0);
 	CHECK_EQ(gcheap_hold(), 0);
 	for (int i = 0; i < N * OF; i++) {

@@ -248,6 +248,7 @@ static void resize_beside_marking(unsigned int way, bool young)
 	uint64_t seed = raw_seed(), end, moved, checks, *gap = NULL, n;
 	pthread_t collector;
 
+	raw_param(&w.h, GCHEAP_PARAM_CONCURRENT, 1);
 	raw_param(&w.h, GCHEAP_PARAM_TRACK, way);
 	raw_param(&w.h, GCHEAP_PARAM_YOUNG, young ? 2 : 0);
 	raw_param(&w.h, GCHEAP_PARAM_CHECK, 1);

@@ -62,6 +62,8 @@ UNUSED static void sparse_open_with(struct sparse *s, unsigned int setup, unsign
 {
 	memset(s, 0, sizeof(*s));
 	s->h = raw_open(setup);
+	/* Objects move only if marking is beside the program. */
+	raw_param(&s->h, GCHEAP_PARAM_CONCURRENT, 1);
 	raw_param(&s->h, GCHEAP_PARAM_COMPACT, percent);
 	raw_root(&s->h, GCHEAP_ROOT_PRECISE, &s->kept, sizeof(s->kept), NULL);
 	s->cells = raw_typed_as(&s->h, flags, CELL / 8, 1, 0);
