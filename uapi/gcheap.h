@@ -146,7 +146,8 @@ enum {				/* gcheap_span.state */
 	GCHEAP_SPAN_TARGET	= 6,	/* objects move there */
 	GCHEAP_SPAN_MOVED	= 7,	/* they have: nothing is there, nor will be soon */
 };
-#define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero */
+#define GCHEAP_SPANF_ZERO	(1u << 0) /* every free cell is zero; of a large object:
+					 * nothing is left in it from earlier use */
 #define GCHEAP_SPANF_COLOUR	(1u << 1) /* kernel: alternates with each sweep */
 #define GCHEAP_SPANF_NOSCAN	(1u << 2)
 #define GCHEAP_SPANF_IDLE	(1u << 3) /* kernel: was not handed out lately */

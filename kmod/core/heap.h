@@ -462,6 +462,7 @@ void gch_heap_grown(struct gch_heap *h, u64 bytes);
 int gch_span_take(struct gch_heap *h, u32 thread, u32 cache, u32 *id);
 u32 gch_large_slots(const struct gch_heap *h, u64 bytes);
 int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id);
+void gch_large_zeroed(struct gch_heap *h, u32 id);
 int gch_thread_large(struct gch_heap *h, u32 number, u32 cache, u64 bytes,
 		     u32 *id);
 int gch_span_bare(struct gch_heap *h, u32 cache, u32 *id);

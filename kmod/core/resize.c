@@ -124,6 +124,7 @@ int gch_resize_begin(struct gch_heap *h, u32 number, const struct gch_ref *r, u6
 void gch_resize_end(struct gch_heap *h, u32 number, u64 addr, u64 *cookie)
 {
 	h->thread[number]->resized = 0;
+	gch_large_zeroed(h, h->thread[number]->pending - 1);
 	gch_final_clear(h, addr, cookie);
 	gch_free_early(h, addr);
 	h->n.resized++;

@@ -396,14 +396,23 @@ static bool cells_left(const struct marker *m)
 	return false;
 }
 
+/*
+ * A large object that is being made, and black, when marking is checked: what is left in it from
+ * earlier use was not looked at by the marking that is checked.
+ */
+static bool unfinished(const struct marker *m)
+{
+	return m->h->weak.checking && m->own.d->state == GCHEAP_SPAN_LARGE &&
+	       !(m->own.d->flags & GCHEAP_SPANF_ZERO);
+}
+
 static void scan_all(struct marker *m)
 {
+	bool typed = m->scan.c->layout == GCHEAP_TYPED;
+
 	scan_begin(m);
-	if (m->scan.c->layout == GCHEAP_TYPED)
-		while (scan_precise(m))
-			;
-	else
-		while (scan_conservative(m))
+	if (likely(!unfinished(m)))
+		while (typed ? scan_precise(m) : scan_conservative(m))
 			;
 	scan_end(m);
 }

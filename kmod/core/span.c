@@ -368,6 +368,19 @@ int gch_span_large(struct gch_heap *h, u32 cache, u64 bytes, u32 *id)
 	return 0;
 }
 
+/**
+ * gch_large_zeroed() - what a large object holds is what its program has put there
+ *
+ * Until then it may be what is left from earlier use, and has no GCHEAP_SPANF_ZERO.
+ */
+void gch_large_zeroed(struct gch_heap *h, u32 id)
+{
+	struct gcheap_span *d = gch_desc(h, id);
+
+	env_assert_held(&h->lock);
+	WRITE_ONCE(d->flags, d->flags | GCHEAP_SPANF_ZERO);
+}
+
 /* Live cells from a cell on; there are no bits beyond the last (V7). */
 static u32 live_from(const struct gch_heap *h, u32 id, u32 cell)
 {

@@ -554,16 +554,19 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 {
 	u64 page = (u64)id * GCH_SLOT_PAGES, stop;
 	u64 end = page + (u64)nslots * GCH_SLOT_PAGES;
+	bool ours = true;
 
-	while (page < end) {
+	gch_stress_point();
+	while (page < end && ours) {
 		env_lock(&g->core.lock);
-		if (g->core.thread[thread]->pending == id + 1)
+		ours = g->core.thread[thread]->pending == id + 1;
+		if (ours)
 			end = min(end, (u64)(id + slots_of(g, id)) * GCH_SLOT_PAGES);
-		else
-			end = page;
-		for (stop = min(end, page + CLEAR_BATCH); page < stop; page++)
+		for (stop = min(end, page + CLEAR_BATCH); page < stop && ours; page++)
 			if (*frame_of(g, page))
 				clear_page(env_frame_addr(*frame_of(g, page)));
+		if (ours && page >= end)
+			gch_large_zeroed(&g->core, id);
 		env_unlock(&g->core.lock);
 		cond_resched();
 	}

@@ -251,6 +251,7 @@ static int elsewhere(struct gch *g, struct resize *z, u64 *cookie)
 {
 	int err;
 
+	gch_stress_point();
 	/* Until its pages begin to go it can stay as it is. */
 	err = empty_rest(g, z) ?: supply(g, z) ?: move_all(g, z) ?: finish(g, z, cookie);
 	env_lock(&g->core.lock);

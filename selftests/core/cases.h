@@ -133,6 +133,7 @@
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
 	X(cycle_check) \
+	X(cycle_check_unfinished) \
 	X(cycle_last)
 
 #define GCT_VERIFY_CASES(X)	\

@@ -91,6 +91,39 @@ void gct_cycle_check(void)
 }
 
 /*
+ * A large object that is being made holds what is left from earlier use. It is black, and a root:
+ * when marking is checked that does not count either.
+ */
+void gct_cycle_check_unfinished(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 64);
+	int c = sim_cache(s, GCHEAP_CONSERVATIVE, GCHEAP_CACHE_LARGE, 0);
+	u64 dead, old;
+	u32 id;
+
+	CHECK(c >= 0);
+	s->check = true;
+	dead = sim_need(s, 0, 0);
+	sim_need(s, 0, 0);	/* the last is kept by itself */
+	gch_thread_retire(&s->h, 0, 0);
+	s->place[0][0].n = 0;
+	old = sim_large(s, 0, c, GCHEAP_SLOT_SIZE);
+	CHECK(old && sim_store(s, old, dead));
+	CHECK(gch_free_early(&s->h, old));
+	sim_trace_begin(s);
+	CHECK_EQ(gch_thread_large(&s->h, 0, c, GCHEAP_SLOT_SIZE, &id), 0);
+	CHECK_EQ(gch_slot_addr(&s->h, id), old);
+	CHECK_EQ(sim_load(s, old), dead);
+	sim_trace_finish(s);
+	CHECK_EQ(s->lost, 0);
+	sim_sweep_phase(s);
+	CHECK(sim_live(s, old) && !sim_allocated(s, dead));
+	gch_large_zeroed(&s->h, id);
+	sim_verify(s);
+	sim_close(s);
+}
+
+/*
  * R14: what was handed out last before marking began is on no page written since. It is
  * scanned, also if it is accounted before the marker comes to do anything at all; in a
  * heap so large that marks are put off.

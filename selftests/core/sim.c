@@ -388,6 +388,7 @@ u64 sim_large(struct sim *s, u32 thread, u32 cache, u64 bytes)
 	d = gch_desc(&s->h, id);
 	zero_cell(s, gch_slot_addr(&s->h, id),
 		  (u64)d->nslots << GCHEAP_SLOT_SHIFT, d->flags & GCHEAP_SPANF_ZERO);
+	gch_large_zeroed(&s->h, id);
 	return gch_slot_addr(&s->h, id);
 }
 
