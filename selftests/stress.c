@@ -405,6 +405,8 @@ static void count_all(void)
 		memcpy(places + n, workers[i].slot, sizeof(workers[i].slot));
 	memcpy(places + n, shared, sizeof(shared));
 	n += SLOTS;
+	/* What the lists below refer to must not move. */
+	raw_hold(&h);
 	raw_collect(&h);
 	s = raw_status(&h);
 	stamp++;
@@ -418,6 +420,7 @@ static void count_all(void)
 		     (unsigned long long)s.marked_objects);
 	check_weak(places, n);
 	raw_verify(&h);
+	raw_unhold(&h);
 	counts_checked++;
 	if (count > many)
 		cut_down(count);
