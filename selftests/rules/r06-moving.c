@@ -5,10 +5,10 @@
  *
  * Without it: [1-9][0-9]* of [0-9]+ pointers were not corrected
  */
-#include "../raw.h"
+#include "moving.h"
 
 /* One compaction in four has a pause that ends early. */
-enum { COMPACTIONS = 100, N = 256, OF = 16, HOT = 8, A_PAUSE = N / HOT, ENOUGH = 4 * A_PAUSE,
+enum { COMPACTIONS = 100, N = 256, HOT = 8, A_PAUSE = N / HOT, ENOUGH = 4 * A_PAUSE,
 	WORD = 8, PAGE = 4096 };
 
 static struct raw h;
@@ -26,20 +26,6 @@ static unsigned int pages(void)
 	c.fixed_map = (uintptr_t)&map;
 	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_CACHE_CREATE, &c), 0);
 	return c.cache;
-}
-
-/* One in many of those that could move. */
-static NOINLINE void fill(unsigned int movable)
-{
-	raw_hold(&h);
-	for (int i = 0; i < N * OF; i++) {
-		uint64_t *p = raw_take(&h, movable);
-
-		p[1] = i / OF;
-		kept[i / OF] = p;
-	}
-	raw_unhold(&h);
-	raw_flush(&h);
 }
 
 static void **place(int i)
@@ -78,9 +64,8 @@ TEST(R6_tracking_outlives_a_pause_before_objects_move)
 	int written = 0, wrong = 0, i;
 	unsigned int movable, all_pointers;
 
-	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
-	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
-	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
+	/* A pointer that is on its way through a register keeps its object where it is. */
+	h = moving_open(0);
 	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 1 << 30);
 	raw_param(&h, GCHEAP_PARAM_PAUSE, 1);
 	raw_root(&h, 0, hot, sizeof(hot), NULL);
@@ -92,7 +77,7 @@ TEST(R6_tracking_outlives_a_pause_before_objects_move)
 	for (i = 0; i < COMPACTIONS && written < ENOUGH && !wrong; i++) {
 		int n;
 
-		fill(movable);
+		moving_fill(&h, movable, kept, N);
 		n = one_compaction();
 		for (int k = 0; k < n; k++)
 			wrong += *place(k) != kept[k];

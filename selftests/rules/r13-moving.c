@@ -5,9 +5,9 @@
  *
  * Without it: a child has read its parent's object
  */
-#include "../raw.h"
+#include "moving.h"
 
-enum { N = 4000, OF = 16, COMPACTIONS = 6, STRESS_US = 200 };
+enum { N = 4000, COMPACTIONS = 6, STRESS_US = 200 };
 
 static struct raw h;
 static uint64_t **kept;	/* a precise root, and no child's: it could not be changed */
@@ -15,17 +15,9 @@ static bool stop;
 
 static NOINLINE void fill(unsigned int movable)
 {
-	raw_hold(&h);
-	for (int i = 0; i < N * OF; i++) {
-		uint64_t *p = raw_take(&h, movable);
-
-		p[1] = i / OF;
-		kept[i / OF] = p;
-	}
+	moving_fill(&h, movable, kept, N);
 	for (int i = 0; i < N; i++)
 		kept[i][0] = (uintptr_t)kept[N - 1 - i];
-	raw_unhold(&h);
-	raw_flush(&h);
 }
 
 /* Exit status 42: something of the parent's could be read. Each try dies of a fault. */
@@ -55,9 +47,7 @@ TEST(R13_forked_while_objects_move)
 	int seen[2] = { };
 	pthread_t t;
 
-	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
-	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
-	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
+	h = moving_open(GCHEAP_SETUP_PRECISE_ONLY);
 	kept = mmap(NULL, N * sizeof(*kept), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		    -1, 0);
 	CHECK(kept != MAP_FAILED);

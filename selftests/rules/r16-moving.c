@@ -5,9 +5,9 @@
  *
  * Without it: lost: what is before the address has moved away
  */
-#include "../raw.h"
+#include "moving.h"
 
-enum { N = 1000, OF = 16, CELL = 64 };
+enum { N = 1000, CELL = 64 };
 
 static struct raw h;
 static char *kept[N];	/* a precise root */
@@ -18,9 +18,7 @@ TEST(R16_one_past_the_end_of_what_could_move)
 	unsigned int c;
 	int mine = -1;
 
-	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
-	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
-	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
+	h = moving_open(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, sizeof(kept), NULL);
 	raw_root(&h, 0, &end, sizeof(end), NULL);
 	c = raw_cache_as(&h, GCHEAP_CACHE_MOVABLE | GCHEAP_CACHE_PAST_END, GCHEAP_NOSCAN, CELL);

@@ -5,9 +5,9 @@
  *
  * Without it: a weak field refers to what has come back to life
  */
-#include "../raw.h"
+#include "moving.h"
 
-enum { N = 500, OF = 16, WEAK = 1, MAGIC = 2 };
+enum { N = 500, WEAK = 1, MAGIC = 2 };
 
 static struct raw h;
 static uint64_t **kept;		/* a precise root: they refer weakly to what dies */
@@ -43,9 +43,7 @@ TEST(R19_resurrection_while_objects_move)
 	struct gcheap_finalizers q = { .size = sizeof(q), .max = N, .items = (uintptr_t)r };
 	int moved = 0;
 
-	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
-	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
-	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
+	h = moving_open(GCHEAP_SETUP_PRECISE_ONLY);
 	kept = calloc(N, sizeof(*kept));
 	CHECK(kept);
 	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, N * sizeof(*kept), NULL);
