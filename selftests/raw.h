@@ -420,6 +420,20 @@ UNUSED static struct gcheap_status raw_status(struct raw *h)
 	return s;
 }
 
+/*
+ * Compact until so many objects have moved since the heap was made: a compaction that cannot
+ * stop the threads in time succeeds, and has moved nothing.
+ */
+UNUSED static void raw_compact(struct raw *h, uint64_t moved)
+{
+	int tries = 20;
+
+	do {
+		raw_collect_as(h, GCHEAP_COLLECT_COMPACT);
+	} while (raw_status(h).moved_objects < moved && --tries);
+	CHECK(tries);
+}
+
 UNUSED static int raw_try_info(struct raw *h, uintptr_t addr, struct gcheap_info *i)
 {
 	*i = (struct gcheap_info) { .size = sizeof(*i), .addr = addr };

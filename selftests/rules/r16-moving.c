@@ -38,8 +38,7 @@ TEST(R16_one_past_the_end_of_what_could_move)
 	raw_unhold(&h);
 	raw_flush(&h);
 	CHECK(mine > 0);
-	raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
-	CHECK(raw_status(&h).moved_objects > N / 2);
+	raw_compact(&h, N / 2);
 	if (kept[mine] != end - CELL)
 		FAIL("lost: what is before the address has moved away");
 	CHECK(raw_status(&h).spans_pinned > 0);
