@@ -54,7 +54,7 @@ TEST(R7_addresses_in_the_kernel)
 	old = kept[SLOTS / 2];
 	t = spawn(reader, NULL);
 	wait_until_asleep();
-	raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
+	raw_compact(&h, 1);
 	CHECK(kept[SLOTS / 2] != old);
 	for (int i = 0; i < 3; i++)
 		raw_collect(&h);

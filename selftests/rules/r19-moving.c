@@ -49,7 +49,7 @@ TEST(R19_resurrection_while_objects_move)
 	raw_root(&h, GCHEAP_ROOT_PRECISE, kept, N * sizeof(*kept), NULL);
 	fill(raw_typed_as(&h, GCHEAP_CACHE_MOVABLE, 4, 1, 1 << WEAK),
 	     raw_typed(&h, 4, 1, 1 << WEAK));
-	raw_compact(&h, N);
+	raw_compact(&h, N + 1);
 	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &q), 0);
 	CHECK_EQ(q.got, N);
 	for (int i = 0; i < N; i++) {
