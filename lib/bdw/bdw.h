@@ -27,4 +27,7 @@ bool bdw_unkeep(void *object);
 /* heap.c */
 void *bdw_out_of_memory(size_t bytes);
 
+/* stats.c */
+struct gcheap_stats bdw_stats(void);
+
 #endif
