@@ -32,6 +32,7 @@ $(O)/libgc/%: lib/bdw/test/%.c selftests/tap.h $(wildcard lib/bdw/test/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BDW_TEST_CFLAGS) -o $@ $< -lgc
 
-selftests: $(BDW_TESTS:%=$(O)/selftests/%)
+# "gcheap run" is tried with a program that would find Debian's.
+selftests: $(BDW_TESTS:%=$(O)/selftests/%) $(O)/libgc/bdw-here
 HOST_TESTS += $(BDW_COMMON:%=$(O)/libgc/%)
 host-tests: $(BDW_COMMON:%=$(O)/libgc/%)

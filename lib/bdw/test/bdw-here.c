@@ -9,6 +9,7 @@ TEST(it_is_the_stand_in)
 	char line[512];
 	int found = 0;
 
+	GC_INIT();
 	CHECK(maps);
 	while (fgets(line, sizeof(line), maps))
 		found |= !!strstr(line, "/bdw/libgc.so.1");
