@@ -60,4 +60,4 @@ $(LIB_O)/test/obj/%.o: lib/test/%.c $(LIB_HEADERS) $(wildcard lib/test/*.h)
 $(LIB_O)/test/%: lib/test/%.c $(LIB_TEST_OBJ) $(wildcard lib/test/*.h)
 	$(Q)$(CC) $(LIB_TEST_CFLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(LIB_O)/test/bdw: $(LIB_TEST_BDW)
+$(filter $(LIB_O)/test/bdw%,$(LIB_TESTS)): $(LIB_TEST_BDW)

@@ -10,7 +10,9 @@
 
 #define GC_THREADS
 #define GC_NO_THREAD_REDIRECTS
+#define GC_ATTR_DEPRECATED	/* variables that programs still use */
 #include <gc/gc.h>
+#include <gc/gc_mark.h>
 #include <stdbool.h>
 
 #include "../fast.h"
@@ -26,6 +28,20 @@ bool bdw_unkeep(void *object);
 
 /* heap.c */
 void *bdw_out_of_memory(size_t bytes);
+
+/* exclusion.c, root.c, data.c */
+struct bdw_range {
+	uintptr_t lo, end;
+};
+bool bdw_exclusions(void);
+bool bdw_next_part(struct bdw_range *part, uintptr_t end);
+int bdw_pieces_add(struct gch_vec *pieces, const struct bdw_range *of);
+void bdw_pieces_drop(struct gch_vec *pieces, uintptr_t lo, uintptr_t end);
+void bdw_pieces_replace(struct gch_vec *pieces, struct gch_vec *fresh);
+void bdw_root_failed(int err);
+void bdw_roots_cut(void);
+void bdw_data_settle(void);
+void bdw_data_notice(void);
 
 /* stats.c */
 struct gcheap_stats bdw_stats(void);

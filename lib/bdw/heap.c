@@ -33,6 +33,7 @@ void *bdw_out_of_memory(size_t bytes)
 GCH_API void GC_init(void)
 {
 	bdw_need_heap();
+	bdw_data_settle();
 }
 
 GCH_API int GC_is_init_called(void)
@@ -50,6 +51,7 @@ GCH_API unsigned GC_get_version(void)
 /* While disabled not even those asked for are made: pointers may be hidden. */
 GCH_API void GC_gcollect(void)
 {
+	bdw_data_notice();
 	if (!READ_ONCE(bdw.disabled))
 		gcheap_collect();
 }
