@@ -43,6 +43,10 @@ void bdw_roots_cut(void);
 void bdw_data_settle(void);
 void bdw_data_notice(void);
 
+/* stack.c, thread.c */
+void bdw_stack_init(void);
+void bdw_thread_init(void);
+
 /* stats.c */
 struct gcheap_stats bdw_stats(void);
 

@@ -32,7 +32,10 @@ void *bdw_out_of_memory(size_t bytes)
 
 GCH_API void GC_init(void)
 {
+	if (!gch.ready)
+		bdw_thread_init();
 	bdw_need_heap();
+	bdw_stack_init();
 	bdw_data_settle();
 }
 

@@ -1,11 +1,60 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
-/* Threads, which the kernel finds, and shared objects. */
+/*
+ * Threads. The kernel finds them all; that some are registered is something programs
+ * ask for and rely on the answer.
+ */
+#include <unistd.h>
+
 #include "bdw.h"
+
+enum bdw_registered {
+	BDW_NEVER,	/* or the first thread: it is from the beginning */
+	BDW_REGISTERED,
+	BDW_UNREGISTERED,
+};
+
+static __thread enum bdw_registered bdw_registered;
+
+/* The thread that makes the heap, whichever it is. */
+void bdw_thread_init(void)
+{
+	bdw_registered = BDW_REGISTERED;
+}
+
+/* ---- those that are made with the collector's call */
+
+struct bdw_start {
+	void *(*fn)(void *arg);
+	void *arg;
+};
+
+static void bdw_thread_ended(void *unused)
+{
+	bdw_registered = BDW_UNREGISTERED;
+}
+
+/* The record is an object; it stays as long as the thread. */
+static void *bdw_thread_run(void *arg)
+{
+	const struct bdw_start *start = arg;
+	void *result;
+
+	bdw_registered = BDW_REGISTERED;
+	pthread_cleanup_push(bdw_thread_ended, NULL);
+	result = start->fn(start->arg);
+	pthread_cleanup_pop(1);
+	return result;
+}
 
 GCH_API int GC_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *),
 			      void *arg)
 {
-	return gch_pthread_create(id, attr, fn, arg);
+	struct bdw_start *start = GC_malloc(sizeof(*start));
+
+	if (!start)
+		return ENOMEM;
+	*start = (struct bdw_start){ fn, arg };
+	return gch_pthread_create(id, attr, bdw_thread_run, start);
 }
 
 GCH_API int GC_pthread_join(pthread_t id, void **result)
@@ -38,41 +87,39 @@ GCH_API void *GC_dlopen(const char *file, int mode)
 	return gch_dlopen(file, mode);
 }
 
+/* ---- those that register themselves */
+
 GCH_API void GC_allow_register_threads(void)
+{
+}
+
+/* Marking is the kernel's, which has its own. */
+GCH_API void GC_start_mark_threads(void)
 {
 }
 
 GCH_API int GC_thread_is_registered(void)
 {
-	return !!gch_local_if_any(&gch.heap0);
+	if (bdw_registered == BDW_NEVER)
+		return gch.ready && gettid() == getpid();
+	return bdw_registered == BDW_REGISTERED;
 }
 
 GCH_API int GC_register_my_thread(const struct GC_stack_base *base)
 {
 	if (GC_thread_is_registered())
 		return GC_DUPLICATE;
-	return gcheap_thread_attach() ? GC_UNIMPLEMENTED : GC_SUCCESS;
+	if (gcheap_thread_attach())
+		return GC_UNIMPLEMENTED;
+	GC_set_stackbottom(NULL, base);
+	bdw_registered = BDW_REGISTERED;
+	return GC_SUCCESS;
 }
 
 GCH_API int GC_unregister_my_thread(void)
 {
-	gcheap_thread_detach();
-	return GC_SUCCESS;
-}
-
-GCH_API int GC_get_stack_base(struct GC_stack_base *base)
-{
-	pthread_attr_t attr;
-	size_t size;
-	void *low;
-	int err;
-
-	if (pthread_getattr_np(pthread_self(), &attr))
-		return GC_UNIMPLEMENTED;
-	err = pthread_attr_getstack(&attr, &low, &size);
-	pthread_attr_destroy(&attr);
-	if (err)
-		return GC_UNIMPLEMENTED;
-	base->mem_base = (char *)low + size;
+	if (gch_local_if_any(&gch.heap0))
+		gcheap_thread_detach();
+	bdw_registered = BDW_UNREGISTERED;
 	return GC_SUCCESS;
 }

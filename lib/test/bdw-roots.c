@@ -316,4 +316,51 @@ TEST(objects_come_and_go)
 	}
 }
 
+/* ---- stacks and threads */
+
+static void *in_thread(void *first)
+{
+	struct GC_stack_base base = { .mem_base = NULL }, mine;
+	void *handle;
+
+	CHECK(!GC_thread_is_registered());
+	CHECK_EQ(GC_get_stack_base(&base), GC_SUCCESS);
+	CHECK_EQ(GC_register_my_thread(&base), GC_SUCCESS);
+	handle = GC_get_my_stackbottom(&mine);
+	CHECK(handle && handle != first && mine.mem_base == base.mem_base);
+	CHECK(gch_local_if_any(&gch.heap0));
+	CHECK_EQ(GC_unregister_my_thread(), GC_SUCCESS);
+	CHECK(!gch_local_if_any(&gch.heap0) && !GC_thread_is_registered());
+	CHECK_EQ(GC_unregister_my_thread(), GC_SUCCESS);
+	/* Not allowed, and safe. */
+	CHECK(GC_malloc(10) && !GC_thread_is_registered());
+	return NULL;
+}
+
+TEST(stacks_and_threads)
+{
+	struct GC_stack_base base, other;
+	void *handle;
+	pthread_t t;
+
+	CHECK(!GC_stackbottom);
+	mock_use();
+	GC_init();
+	CHECK(GC_get_stack_base(&base) == GC_SUCCESS && GC_stackbottom == base.mem_base);
+	handle = GC_get_my_stackbottom(&base);
+	CHECK(handle && base.mem_base == GC_stackbottom);
+	other.mem_base = in_data;
+	GC_set_stackbottom(handle, &other);
+	CHECK(GC_stackbottom == (char *)in_data);
+	GC_set_stackbottom(NULL, &base);
+	CHECK(GC_stackbottom == base.mem_base);
+	CHECK_EQ(pthread_create(&t, NULL, in_thread, handle), 0);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	CHECK(GC_thread_is_registered());
+	CHECK_EQ(GC_unregister_my_thread(), GC_SUCCESS);
+	CHECK(!GC_thread_is_registered());
+	CHECK_EQ(GC_register_my_thread(&base), GC_SUCCESS);
+	CHECK(GC_thread_is_registered());
+}
+
 TEST_MAIN
