@@ -39,6 +39,7 @@ int bdw_pieces_add(struct gch_vec *pieces, const struct bdw_range *of);
 void bdw_pieces_drop(struct gch_vec *pieces, uintptr_t lo, uintptr_t end);
 void bdw_pieces_replace(struct gch_vec *pieces, struct gch_vec *fresh);
 void bdw_root_failed(int err);
+bool bdw_is_scanned(const void *word);
 void bdw_roots_cut(void);
 void bdw_data_settle(void);
 void bdw_data_notice(void);
@@ -46,6 +47,19 @@ void bdw_data_notice(void);
 /* stack.c, thread.c */
 void bdw_stack_init(void);
 void bdw_thread_init(void);
+
+/* abort.c */
+void bdw_die(const char *what, const char *format, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
+
+/* alloc.c */
+char *bdw_string(char *copy, const char *s, size_t length);
+
+/* debug.c, debug_list.c: objects with debugging information */
+bool bdw_debug_used(void);
+bool bdw_is_debug(const void *base);
+bool bdw_debug_free_start(void *base);
+void bdw_debug_check(void);
 
 /* stats.c */
 struct gcheap_stats bdw_stats(void);

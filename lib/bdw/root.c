@@ -105,6 +105,30 @@ static bool bdw_is_added(const struct bdw_range *range)
 	return false;
 }
 
+static bool bdw_has(const struct gch_vec *roots, const struct bdw_range *range)
+{
+	const struct gch_root *r = roots->items;
+
+	for (size_t i = 0; i < roots->n; i++)
+		if (r[i].addr <= range->lo && r[i].addr + r[i].len >= range->end)
+			return true;
+	return false;
+}
+
+/* Is it in a data segment, or else in a range that is a root? */
+bool bdw_is_scanned(const void *word)
+{
+	struct bdw_range range = { (uintptr_t)word, (uintptr_t)word + sizeof(void *) };
+	bool found;
+
+	gch_dl_check();
+	pthread_mutex_lock(&gch.lock);
+	found = bdw_is_added(&range) || bdw_has(&gch.heap0.data, &range) ||
+		bdw_has(&gch.heap0.roots, &range);
+	pthread_mutex_unlock(&gch.lock);
+	return found;
+}
+
 /* Objects are searched for being reached, and the kernel takes no roots among them. */
 static bool bdw_is_searched(const struct bdw_range *range)
 {
