@@ -49,8 +49,11 @@ GCH_API void *GC_malloc_atomic_uncollectable(size_t size)
 	return bdw_keep(bdw_alloc(GCH_NOSCAN, size));
 }
 
-/* There is no moment in which neither is kept, nor one in which another has the address. */
-static void *bdw_realloc_kept(void *old, size_t size)
+/*
+ * There is no moment in which neither is kept, nor one in which another has the address,
+ * and debug objects are not given back by the library.
+ */
+static void *bdw_realloc_copy(void *old, size_t size)
 {
 	struct gch_object o;
 	void *p;
@@ -59,7 +62,9 @@ static void *bdw_realloc_kept(void *old, size_t size)
 		return NULL;
 	if (size <= o.room)
 		return old;
-	p = bdw_keep(bdw_alloc(o.cache->kind, size));
+	p = bdw_alloc(o.cache->kind, size);
+	if (bdw_kept(old))
+		p = bdw_keep(p);
 	if (!p)
 		return NULL;
 	memcpy(p, old, o.room);
@@ -75,25 +80,23 @@ GCH_API void *GC_realloc(void *old, size_t size)
 		GC_free(old);
 		return NULL;
 	}
-	if (old && bdw_kept(old))
-		return bdw_realloc_kept(old, size);
+	if (old && (bdw_kept(old) || bdw_is_debug(old)))
+		return bdw_realloc_copy(old, size);
 	p = gcheap_realloc(old, size);
 	return p ? p : bdw_out_of_memory(size);
 }
 
 GCH_API void GC_free(void *p)
 {
-	if (!p)
+	if (!p || bdw_debug_free_start(p))
 		return;
 	bdw_unkeep(p);
 	gcheap_free(p);
 }
 
-GCH_API char *GC_strndup(const char *s, size_t most)
+/* @copy: room for it, if there was memory */
+char *bdw_string(char *copy, const char *s, size_t length)
 {
-	size_t length = strnlen(s, most);
-	char *copy = GC_malloc_atomic(length + 1);
-
 	if (!copy) {
 		errno = ENOMEM;
 		return NULL;
@@ -101,6 +104,13 @@ GCH_API char *GC_strndup(const char *s, size_t most)
 	memcpy(copy, s, length);
 	copy[length] = 0;
 	return copy;
+}
+
+GCH_API char *GC_strndup(const char *s, size_t most)
+{
+	size_t length = strnlen(s, most);
+
+	return bdw_string(GC_malloc_atomic(length + 1), s, length);
 }
 
 GCH_API char *GC_strdup(const char *s)

@@ -8,7 +8,7 @@ BDW_OBJ := $(BDW_SRC:lib/bdw/%.c=$(O)/bdw/obj/%.o)
 .PHONY: bdw
 bdw: $(O)/bdw/libgc.so.1
 
-$(O)/bdw/obj/%.o: lib/bdw/%.c lib/bdw/bdw.h $(LIB_HEADERS) lib/bdw/build.mk
+$(O)/bdw/obj/%.o: lib/bdw/%.c $(wildcard lib/bdw/*.h) $(LIB_HEADERS) lib/bdw/build.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LIB_CFLAGS) -c -o $@ $<
 

@@ -55,20 +55,27 @@ GCH_API unsigned GC_get_version(void)
 GCH_API void GC_gcollect(void)
 {
 	bdw_data_notice();
-	if (!READ_ONCE(bdw.disabled))
-		gcheap_collect();
+	if (READ_ONCE(bdw.disabled))
+		return;
+	gcheap_collect();
+	bdw_debug_check();
 }
 
 GCH_API void GC_gcollect_and_unmap(void)
 {
-	if (!READ_ONCE(bdw.disabled))
-		gcheap_compact();
+	if (READ_ONCE(bdw.disabled))
+		return;
+	gcheap_compact();
+	bdw_debug_check();
 }
 
 /* @stop is asked once: then it is for the kernel to end an attempt, or not. */
 GCH_API int GC_try_to_collect(GC_stop_func stop)
 {
-	return !READ_ONCE(bdw.disabled) && !stop() && gcheap_collect() == 0;
+	if (READ_ONCE(bdw.disabled) || stop() || gcheap_collect())
+		return 0;
+	bdw_debug_check();
+	return 1;
 }
 
 GCH_API int GC_collect_a_little(void)
