@@ -83,7 +83,9 @@ GCH_API void *GC_realloc(void *old, size_t size)
 	if (old && (bdw_kept(old) || bdw_is_debug(old)))
 		return bdw_realloc_copy(old, size);
 	p = gcheap_realloc(old, size);
-	return p ? p : bdw_out_of_memory(size);
+	if (p || (old && errno == EINVAL))
+		return p;
+	return bdw_out_of_memory(size);
 }
 
 GCH_API void GC_free(void *p)

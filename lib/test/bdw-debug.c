@@ -384,6 +384,25 @@ TEST(bad_frees_do_no_harm)
 	CHECK(GC_malloc(100) != GC_malloc(100));
 }
 
+static size_t wanted;
+
+static void *out_of_memory(size_t bytes)
+{
+	wanted = bytes;
+	return NULL;
+}
+
+TEST(realloc_of_what_is_no_object_is_not_out_of_memory)
+{
+	int local;
+
+	set_up();
+	GC_set_oom_fn(out_of_memory);
+	CHECK(!GC_realloc(&local, 10) && errno == EINVAL && !wanted);
+	CHECK(!GC_realloc((char *)GC_malloc(100) + 8, 10) && !wanted);
+	CHECK(!GC_realloc(GC_malloc(100), 1ul << 50) && wanted == 1ul << 50);
+}
+
 static char elsewhere[200];
 
 static void *have_another(size_t bytes)
