@@ -13,6 +13,7 @@
 #define GC_ATTR_DEPRECATED	/* variables that programs still use */
 #include <gc/gc.h>
 #include <gc/gc_mark.h>
+#include <gc/gc_typed.h>
 #include <stdbool.h>
 
 #include "../fast.h"
@@ -60,6 +61,44 @@ bool bdw_debug_used(void);
 bool bdw_is_debug(const void *base);
 bool bdw_debug_free_start(void *base);
 void bdw_debug_check(void);
+
+/* descr.c: which words of an object are pointers */
+#define BDW_MAP_WORDS	GCHEAP_MAP_WORDS
+#define BDW_ALL		(BDW_MAP_WORDS + 1)	/* bdw_map.words: all there are */
+#define BDW_WHOLE	(-sizeof(GC_word) | GC_DS_LENGTH)	/* descriptor: the same */
+
+struct bdw_map {
+	uint64_t bits[BDW_MAP_WORDS / 64];
+	size_t words;		/* the last that is one, and so many */
+};
+void bdw_descr_map(GC_word descr, struct bdw_map *map);
+bool bdw_descr_is_map(GC_word descr);
+
+/*
+ * type.c: objects that are not searched as all are
+ * struct bdw_type - what they have in common
+ * @descr: of the object, or of an array's elements of @elem_words, if that is not 0
+ * @kind: its number; objects that have descriptors of their own are as bdwgc's kinds
+ * @clear: they are zero at first even if there are no pointers in them
+ */
+struct bdw_type {
+	GC_word descr;
+	uint32_t elem_words;
+	uint16_t kind;
+	bool clear;
+};
+void *bdw_type_alloc(const struct bdw_type *t, size_t size);
+const struct bdw_type *bdw_type_of(const struct gch_object *o);
+
+/* kind.c */
+enum {			/* bdwgc's numbers */
+	BDW_PTRFREE,
+	BDW_NORMAL,
+	BDW_UNCOLLECTABLE,
+	BDW_AUNCOLLECTABLE,
+	BDW_KINDS,	/* its own; the program's follow */
+};
+bool bdw_kind_type(int kind, struct bdw_type *t);
 
 /* stats.c */
 struct gcheap_stats bdw_stats(void);
