@@ -49,43 +49,67 @@ GCH_API void *GC_malloc_atomic_uncollectable(size_t size)
 	return bdw_keep(bdw_alloc(GCH_NOSCAN, size));
 }
 
-/*
- * There is no moment in which neither is kept, nor one in which another has the address,
- * and debug objects are not given back by the library.
- */
-static void *bdw_realloc_copy(void *old, size_t size)
+/* As little as half of an object is better moved. */
+static bool bdw_resize_in_place(const struct gch_object *o, size_t size)
 {
-	struct gch_object o;
-	void *p;
+	if (size > o->room - !o->cache->slack ||
+	    (size < o->room / 2 && o->room > GCHEAP_GRANULE))
+		return false;
+	if (o->cache->kind == GCH_SCAN)
+		memset((char *)o->base + size, 0, o->room - size);
+	return true;
+}
 
-	if (!gch_object_start(old, &o))
-		return NULL;
-	if (size <= o.room)
+/*
+ * What the library's own does not know of: types, what is kept, and debug objects, which
+ * it does not give back. There is no moment in which neither object is kept, nor one in
+ * which another has the address.
+ */
+static void *bdw_realloc(const struct gch_object *o, size_t size, const struct bdw_type *t,
+			 bool kept)
+{
+	void *old = (void *)o->base, *p;
+
+	if (bdw_resize_in_place(o, size))
 		return old;
-	p = bdw_alloc(o.cache->kind, size);
-	if (bdw_kept(old))
+	p = t ? bdw_type_alloc(t, size) : gch_alloc_kind(size, o->heap, o->cache->kind);
+	if (!p)
+		return bdw_out_of_memory(size);
+	if (kept)
 		p = bdw_keep(p);
 	if (!p)
 		return NULL;
-	memcpy(p, old, o.room);
+	memcpy(p, old, size < o->room ? size : o->room);
 	GC_free(old);
 	return p;
 }
 
 GCH_API void *GC_realloc(void *old, size_t size)
 {
+	const struct bdw_type *t;
+	struct gch_object o;
+	bool kept, debug;
 	void *p;
 
-	if (old && !size) {
+	if (!old)
+		return GC_malloc(size);
+	if (!gch_object_start(old, &o)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!size) {
 		GC_free(old);
 		return NULL;
 	}
-	if (old && (bdw_kept(old) || bdw_is_debug(old)))
-		return bdw_realloc_copy(old, size);
+	debug = bdw_is_debug(old);
+	if (debug && size <= o.room)
+		return old;
+	t = bdw_type_of(&o);
+	kept = bdw_kept(old);
+	if (t || kept || debug)
+		return bdw_realloc(&o, size, t, kept);
 	p = gcheap_realloc(old, size);
-	if (p || (old && errno == EINVAL))
-		return p;
-	return bdw_out_of_memory(size);
+	return p ? p : bdw_out_of_memory(size);
 }
 
 GCH_API void GC_free(void *p)
