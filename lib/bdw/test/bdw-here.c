@@ -200,6 +200,21 @@ TEST(memory_of_malloc_is_not_visible)
 	CHECK_EQ(unseen, 1);
 	GC_is_visible((GC_malloc_atomic)(100));
 	CHECK_EQ(unseen, 2);
+
+/* bdwgc's may begin some way into an object. */
+TEST(aligned_objects_begin_at_their_address)
+{
+	char *p;
+
+	GC_INIT();
+	for (size_t align = 32; align <= 8192; align *= 2) {
+		for (size_t size = 1; size < 100000; size = size * 3 + 1) {
+			p = GC_memalign(align, size);
+			CHECK((unsigned long)p % align == 0 && GC_base(p + size) == p);
+			CHECK(GC_size(p) >= size);
+			GC_FREE(p);
+		}
+	}
 }
 
 TEST_MAIN
