@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <gc/gc_mark.h>
-
 #include "debug.h"
 
 GCH_API size_t GC_debug_header_size = sizeof(struct bdw_debug);

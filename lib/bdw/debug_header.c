@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <gc/gc_mark.h>
-
 #include "debug.h"
 
 #define BDW_START	0x5aa6d3b1c96e8f27ull

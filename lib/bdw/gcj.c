@@ -3,9 +3,9 @@
  * Objects whose first word leads to what describes them. That is not looked at: they are
  * searched in whole, as bdwgc does it if it is told not to either (GC_IGNORE_GCJ_INFO).
  */
-#include <gc/gc_gcj.h>
-
 #include "bdw.h"
+
+#include <gc/gc_gcj.h>
 
 GCH_API int GC_gcj_kind = BDW_NORMAL;
 GCH_API int GC_gcj_debug_kind = BDW_NORMAL;

@@ -20,8 +20,7 @@ static void bdw_need_heap(void)
 
 	if (!err || err == -ENXIO)
 		return;
-	fprintf(stderr, "gcheap: no heap: %s\n", strerror(-err));
-	abort();
+	bdw_die("gcheap: no heap", "%s", strerror(-err));
 }
 
 void *bdw_out_of_memory(size_t bytes)

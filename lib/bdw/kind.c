@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Kinds of objects, by number: bdwgc's own four and those that the program makes. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "bdw.h"
 
 #include <gc/gc_inline.h>
@@ -33,12 +30,6 @@ static struct {
 
 /* ---- making one */
 
-static void __attribute__((noreturn)) bdw_kind_refuse(const char *why)
-{
-	fprintf(stderr, "libgc: GC_new_kind: %s\n", why);
-	abort();
-}
-
 /* What all of it is, or what cannot be told beforehand, is searched in whole. */
 static GC_word bdw_kind_descr(GC_word descr, int add_size)
 {
@@ -48,7 +39,7 @@ static GC_word bdw_kind_descr(GC_word descr, int add_size)
 		return add_size ? BDW_WHOLE : descr;
 	case GC_DS_PROC:
 		if (!bdw_descr_is_map(descr))
-			bdw_kind_refuse("mark procedures are not supported");
+			bdw_die("GC_new_kind", "mark procedures are not supported");
 		return descr;
 	default:
 		return BDW_WHOLE;
@@ -67,7 +58,7 @@ GCH_API unsigned int GC_new_kind(void **list, GC_word descr, int add_size, int c
 	pthread_mutex_lock(&bdw_kinds.lock);
 	n = bdw_kinds.n;
 	if (n == BDW_KINDS_MAX)
-		bdw_kind_refuse("too many kinds");
+		bdw_die("GC_new_kind", "too many kinds");
 	bdw_kinds.kind[n] = k;
 	__atomic_store_n(&bdw_kinds.n, n + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&bdw_kinds.lock);
@@ -85,7 +76,7 @@ GCH_API void **GC_new_free_list(void)
 	void **list = GC_malloc(BDW_LIST_LENGTH * sizeof(*list));
 
 	if (!list)
-		bdw_kind_refuse("no memory for a free list");
+		bdw_die("GC_new_free_list", "no memory");
 	return list;
 }
 

@@ -4,8 +4,6 @@
  * a piece or several of it, as parts may be excluded; new pieces are told of before old
  * ones are taken back, so that nothing is without protection in between.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bdw.h"
@@ -27,8 +25,7 @@ void bdw_root_failed(int err)
 {
 	if (!err || err == -ENXIO)
 		return;
-	fprintf(stderr, "libgc: no root: %s\n", strerror(-err));
-	abort();
+	bdw_die("libgc: no root", "%s", strerror(-err));
 }
 
 /* ---- pieces, under gch.lock */

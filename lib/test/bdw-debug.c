@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Debug objects and checks of pointers, where a heap's inside can be arranged. */
 #include "../../selftests/tap.h"
-#include <gc/gc_mark.h>
 #include <sys/mman.h>
 
 #include "../bdw/debug.h"
