@@ -27,8 +27,11 @@ void *bdw_keep(void *object);
 bool bdw_kept(void *object);
 bool bdw_unkeep(void *object);
 
-/* heap.c */
+/* heap.c; the lock is recursive, and no finalizer runs under it */
 void *bdw_out_of_memory(size_t bytes);
+void bdw_lock(void);
+bool bdw_trylock(void);
+void bdw_unlock(void);
 
 /* exclusion.c, root.c, data.c */
 struct bdw_range {

@@ -8,7 +8,7 @@
 
 static struct {
 	int disabled;
-	pthread_mutex_t lock;	/* GC_call_with_alloc_lock() */
+	pthread_mutex_t lock;	/* what programs know as the allocation lock */
 } bdw = {
 	.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 };
@@ -48,6 +48,43 @@ GCH_API unsigned GC_get_version(void)
 	return GC_VERSION_MAJOR << 16 | GC_VERSION_MINOR << 8 | GC_VERSION_MICRO;
 }
 
+/* ---- the allocation lock, which allocation does without */
+
+void bdw_lock(void)
+{
+	pthread_mutex_lock(&bdw.lock);
+}
+
+bool bdw_trylock(void)
+{
+	return !pthread_mutex_trylock(&bdw.lock);
+}
+
+void bdw_unlock(void)
+{
+	pthread_mutex_unlock(&bdw.lock);
+}
+
+GCH_API void GC_alloc_lock(void)
+{
+	bdw_lock();
+}
+
+GCH_API void GC_alloc_unlock(void)
+{
+	bdw_unlock();
+}
+
+GCH_API void *GC_call_with_alloc_lock(GC_fn_type fn, void *data)
+{
+	void *result;
+
+	bdw_lock();
+	result = fn(data);
+	bdw_unlock();
+	return result;
+}
+
 /* ---- collections */
 
 /* While disabled not even those asked for are made: pointers may be hidden. */
@@ -84,35 +121,23 @@ GCH_API int GC_collect_a_little(void)
 
 GCH_API void GC_disable(void)
 {
-	pthread_mutex_lock(&bdw.lock);
+	bdw_lock();
 	bdw.disabled++;
 	gcheap_hold();
-	pthread_mutex_unlock(&bdw.lock);
+	bdw_unlock();
 }
 
 GCH_API void GC_enable(void)
 {
-	pthread_mutex_lock(&bdw.lock);
+	bdw_lock();
 	if (bdw.disabled > 0) {
 		bdw.disabled--;
 		gcheap_unhold();
 	}
-	pthread_mutex_unlock(&bdw.lock);
+	bdw_unlock();
 }
 
 GCH_API int GC_is_disabled(void)
 {
 	return bdw.disabled;
-}
-
-/* ---- the lock there is not */
-
-GCH_API void *GC_call_with_alloc_lock(GC_fn_type fn, void *data)
-{
-	void *result;
-
-	pthread_mutex_lock(&bdw.lock);
-	result = fn(data);
-	pthread_mutex_unlock(&bdw.lock);
-	return result;
 }
