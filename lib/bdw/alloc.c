@@ -114,10 +114,15 @@ GCH_API void *GC_realloc(void *old, size_t size)
 
 GCH_API void GC_free(void *p)
 {
+	struct gch_object o;
+
 	if (!p || bdw_debug_free_start(p))
 		return;
 	bdw_unkeep(p);
-	gcheap_free(p);
+	if (!gch_object_start(p, &o))
+		return;
+	bdw_count_freed(o.room);
+	gch_free_object(&o);
 }
 
 /* @copy: room for it, if there was memory */

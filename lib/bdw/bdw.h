@@ -105,5 +105,7 @@ bool bdw_kind_type(int kind, struct bdw_type *t);
 
 /* stats.c */
 struct gcheap_stats bdw_stats(void);
+void bdw_count_cycle(void);
+void bdw_count_freed(size_t bytes);
 
 #endif
