@@ -6,8 +6,10 @@
 
 static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
 {
-	void *p = gch_alloc_kind(size, &gch.heap0, kind);
+	void *p;
 
+	bdw_visited();
+	p = gch_alloc_kind(size, &gch.heap0, kind);
 	return p ? p : bdw_out_of_memory(size);
 }
 

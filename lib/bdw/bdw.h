@@ -108,4 +108,9 @@ struct gcheap_stats bdw_stats(void);
 void bdw_count_cycle(void);
 void bdw_count_freed(size_t bytes);
 
+/* event.c */
+void bdw_visited(void);
+void bdw_events_begin(void);
+void bdw_events_end(bool done);
+
 #endif

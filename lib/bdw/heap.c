@@ -6,6 +6,8 @@
 
 #include "bdw.h"
 
+#define BDW_ATTEMPTS	8	/* as gcheap_collect() makes */
+
 static struct {
 	int disabled;
 	pthread_mutex_t lock;	/* what programs know as the allocation lock */
@@ -87,31 +89,72 @@ GCH_API void *GC_call_with_alloc_lock(GC_fn_type fn, void *data)
 
 /* ---- collections */
 
-/* While disabled not even those asked for are made: pointers may be hidden. */
+/* gcheap_collect() without the finalizers, which may not run under the lock. */
+static int bdw_collect_once(uint32_t flags)
+{
+	GCH_ARG(gcheap_collect, arg);
+	int err = -EAGAIN;
+
+	for (int i = 0; i < BDW_ATTEMPTS && err == -EAGAIN; i++) {
+		err = gch_dl_check();
+		arg.flags = GCHEAP_COLLECT_WAIT | flags;
+		if (!err)
+			err = gch_call(&gch.heap0, GCHEAP_IOC_COLLECT, &arg);
+	}
+	return err;
+}
+
+static int bdw_collect_locked(GC_stop_func stop, uint32_t flags)
+{
+	int err;
+
+	/* Not even those asked for are made: pointers may be hidden. */
+	if (bdw.disabled || (stop && stop()))
+		return -ECANCELED;
+	bdw_events_begin();
+	err = bdw_collect_once(flags);
+	if (!err)
+		bdw_count_cycle();
+	bdw_events_end(!err);
+	return err;
+}
+
+/* dl_lock comes first: under it objects being loaded take the other. */
+static bool bdw_collect(GC_stop_func stop, uint32_t flags)
+{
+	int err, cancel;
+
+	if (gcheap_init())
+		return false;
+	bdw_data_notice();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&gch.dl_lock);
+	bdw_lock();
+	err = bdw_collect_locked(stop, flags);
+	bdw_unlock();
+	pthread_mutex_unlock(&gch.dl_lock);
+	pthread_setcancelstate(cancel, NULL);
+	if (err)
+		return false;
+	gch_kernel_visited(&gch.heap0);
+	bdw_debug_check();
+	return true;
+}
+
 GCH_API void GC_gcollect(void)
 {
-	bdw_data_notice();
-	if (READ_ONCE(bdw.disabled))
-		return;
-	gcheap_collect();
-	bdw_debug_check();
+	bdw_collect(NULL, 0);
 }
 
 GCH_API void GC_gcollect_and_unmap(void)
 {
-	if (READ_ONCE(bdw.disabled))
-		return;
-	gcheap_compact();
-	bdw_debug_check();
+	bdw_collect(NULL, GCHEAP_COLLECT_COMPACT);
 }
 
 /* @stop is asked once: then it is for the kernel to end an attempt, or not. */
 GCH_API int GC_try_to_collect(GC_stop_func stop)
 {
-	if (READ_ONCE(bdw.disabled) || stop() || gcheap_collect())
-		return 0;
-	bdw_debug_check();
-	return 1;
+	return bdw_collect(stop, 0);
 }
 
 GCH_API int GC_collect_a_little(void)
