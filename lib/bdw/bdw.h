@@ -44,6 +44,7 @@ void bdw_pieces_drop(struct gch_vec *pieces, uintptr_t lo, uintptr_t end);
 void bdw_pieces_replace(struct gch_vec *pieces, struct gch_vec *fresh);
 void bdw_root_failed(int err);
 bool bdw_is_scanned(const void *word);
+bool bdw_added_at(size_t i, struct bdw_range *piece);
 void bdw_roots_cut(void);
 void bdw_data_settle(void);
 void bdw_data_notice(void);

@@ -11,13 +11,6 @@
 #include "bdw.h"
 
 #include <gc/gc_inline.h>
-#include <gc/gc_mark.h>
-
-enum {				/* bdwgc's kinds */
-	BDW_PTRFREE		= 0,
-	BDW_NORMAL		= 1,
-	BDW_AUNCOLLECTABLE	= 3,
-};
 
 /* A span as it was when it was looked at. */
 struct bdw_span {
@@ -151,26 +144,38 @@ GCH_API void GC_enumerate_reachable_objects_inner(GC_reachable_object_proc fn, v
 /* ---- dumps */
 
 /* One at a time: nothing is printed under the library's lock. */
-static bool bdw_root_at(const struct gch_vec *v, size_t i, struct gch_root *root)
+static bool bdw_root_at(const struct gch_vec *v, size_t i, struct bdw_range *root)
 {
+	const struct gch_root *r;
 	bool found;
 
 	pthread_mutex_lock(&gch.lock);
+	r = (const struct gch_root *)v->items + i;
 	found = i < v->n;
 	if (found)
-		*root = ((const struct gch_root *)v->items)[i];
+		*root = (struct bdw_range){ r->addr, r->addr + r->len };
 	pthread_mutex_unlock(&gch.lock);
 	return found;
 }
 
-static uint64_t bdw_dump_vec(const struct gch_vec *v)
+static bool bdw_segment_at(size_t i, struct bdw_range *root)
 {
-	struct gch_root r;
+	return bdw_root_at(&gch.heap0.data, i, root);
+}
+
+static bool bdw_library_root_at(size_t i, struct bdw_range *root)
+{
+	return bdw_root_at(&gch.heap0.roots, i, root);
+}
+
+static uint64_t bdw_dump_ranges(bool (*at)(size_t i, struct bdw_range *root))
+{
+	struct bdw_range r;
 	uint64_t bytes = 0;
 
-	for (size_t i = 0; bdw_root_at(v, i, &r); i++) {
-		bdw_print("From %p to %p\n", (void *)r.addr, (void *)(r.addr + r.len));
-		bytes += r.len;
+	for (size_t i = 0; at(i, &r); i++) {
+		bdw_print("From %p to %p\n", (void *)r.lo, (void *)r.end);
+		bytes += r.end - r.lo;
 	}
 	return bytes;
 }
@@ -180,7 +185,8 @@ static void bdw_dump_roots(void)
 	uint64_t bytes;
 
 	bdw_print("\n***Static roots:\n");
-	bytes = bdw_dump_vec(&gch.heap0.data) + bdw_dump_vec(&gch.heap0.roots);
+	bytes = bdw_dump_ranges(bdw_segment_at) + bdw_dump_ranges(bdw_added_at) +
+		bdw_dump_ranges(bdw_library_root_at);
 	bdw_print("GC_root_size= %lu\n", bytes);
 }
 

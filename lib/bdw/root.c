@@ -102,6 +102,20 @@ static bool bdw_is_added(const struct bdw_range *range)
 	return false;
 }
 
+bool bdw_added_at(size_t i, struct bdw_range *piece)
+{
+	const struct gch_root *r;
+	bool found;
+
+	pthread_mutex_lock(&gch.lock);
+	r = &((const struct bdw_piece *)bdw_added.items)[i].root;
+	found = i < bdw_added.n;
+	if (found)
+		*piece = (struct bdw_range){ r->addr, r->addr + r->len };
+	pthread_mutex_unlock(&gch.lock);
+	return found;
+}
+
 static bool bdw_has(const struct gch_vec *roots, const struct bdw_range *range)
 {
 	const struct gch_root *r = roots->items;
