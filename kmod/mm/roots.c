@@ -18,8 +18,9 @@
  * them. Else the attached stack is scanned whole, and what the pointer points to
  * as that of an unattached thread: upwards to the end of the mapping and through
  * what adjoins it and is backed alike, since mlock and mprotect split mappings.
- * A signal stack is scanned to its end, and for an unattached thread the stack
- * that was interrupted, which the signal frame tells. The first thread's stack is
+ * A signal stack is scanned to its end, and the stack that was interrupted, which the
+ * signal frame tells: an attached thread may have been on another one than the attached,
+ * too. The first thread's stack is
  * known without bounds: it is scanned whole when the pointer is elsewhere.
  *
  * What a thread does in the kernel in the pause does not change what is read of
@@ -412,13 +413,11 @@ static void scan_stack(struct gch_scan *s, const struct gch_capture *c)
 		scan_run(s, sp);
 	if (inside || !gch_rule(5))
 		return;
-	if (c->hi) {
+	if (c->hi)
 		scan_range(s, c->lo, c->hi);
-		return;
-	}
 	if (on_alt)
 		scan_interrupted(s, c);
-	if (c->first)
+	if (c->first && !c->hi)
 		scan_first_stack(s, sp);
 }
 

@@ -330,19 +330,50 @@ static void *interrupted(void *unused)
 	return NULL;
 }
 
-TEST(a_stack_that_was_interrupted)
+static void watch_interrupted(void *(*fn)(void *))
 {
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_ONSTACK };
 	pthread_t t;
 
 	begin();
 	CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
-	CHECK_EQ(pthread_create(&t, NULL, interrupted, NULL), 0);
+	CHECK_EQ(pthread_create(&t, NULL, fn, NULL), 0);
 	wait_for(&ready);
 	counted_kept();
 	sem_post(&leave);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 	counted_dropped(2 * COUNTED);
+}
+
+TEST(a_stack_that_was_interrupted)
+{
+	watch_interrupted(interrupted);
+}
+
+static void interrupted_coroutine(void)
+{
+	interrupted(NULL);
+	swapcontext(&coroutine_context, &own_context);
+}
+
+static void *runs_interrupted_coroutine(void *unused)
+{
+	char *stack = mapped();
+	struct GC_stack_base base;
+
+	GC_get_my_stackbottom(&base);
+	getcontext(&coroutine_context);
+	coroutine_context.uc_stack.ss_sp = stack;
+	coroutine_context.uc_stack.ss_size = STACK;
+	makecontext(&coroutine_context, interrupted_coroutine, 0);
+	swapcontext(&own_context, &coroutine_context);
+	memset(stack, 0, STACK);
+	return NULL;
+}
+
+TEST(a_coroutine_that_was_interrupted)
+{
+	watch_interrupted(runs_interrupted_coroutine);
 }
 
 TEST_MAIN
