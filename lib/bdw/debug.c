@@ -73,6 +73,14 @@ GCH_API void *GC_debug_malloc_atomic_ignore_off_page(size_t size, const char *fi
 			      size, file, line);
 }
 
+/* Descriptors of the program's kinds are of the whole, as with bdwgc. */
+GCH_API void *GC_debug_generic_or_special_malloc(size_t size, int kind, const char *file,
+						 int line)
+{
+	return bdw_debug_made(__func__, GC_generic_malloc(bdw_with_debug(size), kind), size,
+			      file, line);
+}
+
 GCH_API void *GC_debug_malloc_replacement(size_t size)
 {
 	return GC_debug_malloc(size, "unknown", 0);
@@ -150,18 +158,6 @@ GCH_API void GC_debug_free(void *p)
 	bdw_debug_release(&o);
 }
 
-static void *bdw_debug_like(const struct gch_object *o, size_t size, const char *file,
-			    int line)
-{
-	bool scan = o->cache->kind == GCH_SCAN;
-
-	if (bdw_kept((void *)o->base))
-		return scan ? GC_debug_malloc_uncollectable(size, file, line) :
-			      GC_debug_malloc_atomic_uncollectable(size, file, line);
-	return scan ? GC_debug_malloc(size, file, line) :
-		      GC_debug_malloc_atomic(size, file, line);
-}
-
 GCH_API void *GC_debug_realloc(void *p, size_t size, const char *file, int line)
 {
 	struct gch_object o;
@@ -181,7 +177,8 @@ GCH_API void *GC_debug_realloc(void *p, size_t size, const char *file, int line)
 			p);
 		return GC_realloc(p, size);
 	}
-	copy = bdw_debug_like(&o, size, file, line);
+	copy = GC_debug_generic_or_special_malloc(size, GC_get_kind_and_size((void *)o.base, NULL),
+						  file, line);
 	if (!copy)
 		return NULL;
 	old = bdw_debug_size(&o);

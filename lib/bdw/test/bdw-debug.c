@@ -600,6 +600,27 @@ static void strings(void)
 	GC_gcollect();
 }
 
+TEST(kinds)
+{
+	int kind;
+
+	GC_INIT();
+	for (kind = 0; kind < 4; kind++) {
+		char *p = GC_GENERIC_OR_SPECIAL_MALLOC(100, kind);
+
+		memset(p, kind, 100);
+		CHECK_EQ(GC_get_kind_and_size(GC_base(p), NULL), kind);
+		p = GC_REALLOC(p, 300);
+		CHECK_EQ(GC_get_kind_and_size(GC_base(p), NULL), kind);
+		CHECK(p[0] == kind && p[99] == kind);
+		GC_FREE(p);
+	}
+	kind = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1);
+	object = GC_GENERIC_OR_SPECIAL_MALLOC(10, kind);
+	CHECK(!object[9] && GC_get_kind_and_size(GC_base(object), NULL) == kind);
+	GC_gcollect();
+}
+
 TEST(copies_of_strings)
 {
 	check_silent(strings);
