@@ -48,7 +48,7 @@ static int bdw_refuse_segments(struct dl_phdr_info *info, size_t size, void *arg
 	struct gch_vec *refused = arg;
 
 	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		const Elf64_Phdr *p = &info->dlpi_phdr[i];
 		uintptr_t lo = info->dlpi_addr + p->p_vaddr;
 		struct bdw_range *r;
 

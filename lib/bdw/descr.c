@@ -140,7 +140,7 @@ static void bdw_map_short(struct bdw_map *map, GC_word descr)
 {
 	*map = (struct bdw_map){ 0 };
 	for (unsigned int i = 0; i < BDW_BITS; i++) {
-		if (!(descr & BDW_HIGH >> i))
+		if (!(descr & (BDW_HIGH >> i)))
 			continue;
 		map->bits[0] |= 1ull << i;
 		map->words = i + 1;
