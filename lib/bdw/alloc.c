@@ -8,8 +8,11 @@ static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
 {
 	void *p;
 
-	bdw_visited();
+	bdw_enter();
 	p = gch_alloc_kind(size, &gch.heap0, kind);
+	if (unlikely(!p) && bdw_collected_for_room())
+		p = gch_alloc_kind(size, &gch.heap0, kind);
+	bdw_report();
 	return p ? p : bdw_out_of_memory(size);
 }
 
@@ -111,6 +114,8 @@ GCH_API void *GC_realloc(void *old, size_t size)
 	if (t || kept || debug)
 		return bdw_realloc(&o, size, t, kept);
 	p = gcheap_realloc(old, size);
+	if (!p && bdw_collected_for_room())
+		p = gcheap_realloc(old, size);
 	return p ? p : bdw_out_of_memory(size);
 }
 

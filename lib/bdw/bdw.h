@@ -28,6 +28,10 @@ bool bdw_kept(void *object);
 bool bdw_unkeep(void *object);
 
 /* heap.c; the lock is recursive, and no finalizer runs under it */
+void bdw_init(void);
+bool bdw_started(void);
+void bdw_enter(void);
+bool bdw_collected_for_room(void);
 void *bdw_out_of_memory(size_t bytes);
 void bdw_lock(void);
 bool bdw_trylock(void);
@@ -51,11 +55,8 @@ void bdw_data_notice(void);
 
 /* stack.c, thread.c */
 void bdw_stack_init(void);
+void GC_noop1(GC_word word);	/* left out of gc.h where there is assembly */
 void bdw_thread_init(void);
-
-/* abort.c */
-void bdw_die(const char *what, const char *format, ...)
-	__attribute__((noreturn, format(printf, 2, 3)));
 
 /* alloc.c */
 char *bdw_string(char *copy, const char *s, size_t length);
@@ -105,13 +106,59 @@ enum {			/* bdwgc's numbers */
 bool bdw_kind_type(int kind, struct bdw_type *t);
 
 /* stats.c */
+const struct gcheap_status *bdw_status(void);
 struct gcheap_stats bdw_stats(void);
 void bdw_count_cycle(void);
 void bdw_count_freed(size_t bytes);
+
+/* finalize.c */
+void bdw_notify(void);
 
 /* event.c */
 void bdw_visited(void);
 void bdw_events_begin(void);
 void bdw_events_end(bool done);
+
+/* setting.c, incremental.c, log.c: a pair of calls for a variable, which may be static */
+#define BDW_PAIR(type, name, variable)		\
+	GCH_API void GC_set_##name(type value)	\
+	{					\
+		WRITE_ONCE(variable, value);	\
+	}					\
+						\
+	GCH_API type GC_get_##name(void)	\
+	{					\
+		return READ_ONCE(variable);	\
+	}
+int bdw_never_stop(void);
+
+/* tune.c: settings that the kernel has to hear of */
+void bdw_tune_start(void);
+void bdw_tune(void);
+bool bdw_expand_to(uint64_t heap_bytes);
+
+/* incremental.c */
+extern int bdw_no_incremental;
+
+/* env.c */
+void bdw_env(void);
+
+/* log.c */
+#define BDW_FORMAT __attribute__((format(printf, 1, 2)))
+void GC_printf(const char *format, ...) BDW_FORMAT;
+void GC_err_printf(const char *format, ...) BDW_FORMAT;
+void GC_log_printf(const char *format, ...) BDW_FORMAT;
+extern GC_abort_func GC_on_abort;
+extern int bdw_loop_on_abort;
+void bdw_log_file(const char *path, bool only);
+void bdw_log_maps(void);
+void bdw_warn(char *format, GC_word arg);
+void bdw_die(const char *what, const char *format, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
+
+/* report.c */
+extern int bdw_print_stats, bdw_print_maps;
+void bdw_report(void);
+
 
 #endif

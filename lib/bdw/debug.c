@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* The calls that programs compiled with GC_DEBUG make. */
-#include <stdio.h>
 #include <string.h>
 
 #include "debug.h"
@@ -28,7 +27,7 @@ static void *bdw_debug_made(const char *call, void *base, size_t size, const cha
 	void *user;
 
 	if (!base) {
-		fprintf(stderr, "%s(%zu) returning NULL (%s:%d)\n", call, size, file, line);
+		GC_err_printf("%s(%zu) returning NULL (%s:%d)\n", call, size, file, line);
 		return NULL;
 	}
 	if (!gch_object_start(base, &o))
@@ -139,7 +138,7 @@ GCH_API void GC_debug_free(void *p)
 	if (!GC_is_heap_ptr(p))
 		bdw_die("Invalid pointer passed to free()", "%p", p);
 	if (!bdw_debug_user(p, &o)) {
-		fprintf(stderr, "GC_debug_free called on pointer %p w/o debugging info\n", p);
+		GC_err_printf("GC_debug_free called on pointer %p w/o debugging info\n", p);
 		if (GC_base(p))
 			GC_free(p);
 		return;
@@ -173,7 +172,7 @@ GCH_API void *GC_debug_realloc(void *p, size_t size, const char *file, int line)
 	if (!GC_base(p))
 		bdw_die("Invalid pointer passed to realloc()", "%p", p);
 	if (!bdw_debug_user(p, &o)) {
-		fprintf(stderr, "GC_debug_realloc called on pointer %p w/o debugging info\n",
+		GC_err_printf("GC_debug_realloc called on pointer %p w/o debugging info\n",
 			p);
 		return GC_realloc(p, size);
 	}
@@ -221,7 +220,7 @@ static void bdw_debug_old(const void *user, GC_finalization_proc was,
 			  void **old_data)
 {
 	if (was && was != bdw_debug_finalize) {
-		fprintf(stderr, "Debuggable object at %p had a non-debug finalizer\n", user);
+		GC_err_printf("Debuggable object at %p had a non-debug finalizer\n", user);
 		return;
 	}
 	if (old_fn)
@@ -246,7 +245,7 @@ static void bdw_debug_register(const char *call, bdw_register *set, void *user,
 		return;
 	}
 	if (user != (struct bdw_debug *)base + 1)
-		fprintf(stderr, "%s called with non-base-pointer %p\n", call, user);
+		GC_err_printf("%s called with non-base-pointer %p\n", call, user);
 	if (fn) {
 		f = bdw_debug_final(fn, data);
 		if (!f)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* What is before and behind a debug object, and what it looks like when it was smashed. */
-#include <stdio.h>
 #include <string.h>
 
 #include "debug.h"
@@ -178,16 +177,16 @@ static void bdw_print_type(const struct bdw_smash *s)
 		return;
 	describe(s->user, text);
 	text[GC_TYPE_DESCR_LEN] = 0;
-	fprintf(stderr, "%p (%s:%d, sz= %zu, %s)\n", s->user, s->file, s->line, s->size, text);
+	GC_err_printf("%p (%s:%d, sz= %zu, %s)\n", s->user, s->file, s->line, s->size, text);
 }
 
 void bdw_smash_print(const char *what, const struct bdw_smash *s)
 {
-	fprintf(stderr, "%s %p in or near object at %p", what, s->at, s->user);
+	GC_err_printf("%s %p in or near object at %p", what, s->at, s->user);
 	if (s->lost) {
-		fprintf(stderr, "(<smashed>, appr. sz= %zu)\n", s->size);
+		GC_err_printf("(<smashed>, appr. sz= %zu)\n", s->size);
 		return;
 	}
-	fprintf(stderr, " (%s:%d, sz= %zu)\n", s->file, s->line, s->size);
+	GC_err_printf(" (%s:%d, sz= %zu)\n", s->file, s->line, s->size);
 	bdw_print_type(s);
 }

@@ -5,7 +5,6 @@
  * cannot be told by looking at the heap: where a debug object was, another may be that
  * has not been cleared.
  */
-#include <stdio.h>
 
 #include "debug.h"
 
@@ -170,7 +169,7 @@ void bdw_debug_check(void)
 	n = bdw_list_find(s, BDW_SMASHED_MAX);
 	if (!n)
 		return;
-	fprintf(stderr, "GC_check_heap_block: found %u smashed heap objects:\n", n);
+	GC_err_printf("GC_check_heap_block: found %u smashed heap objects:\n", n);
 	for (unsigned int i = 0; i < n; i++)
 		bdw_smash_print("", &s[i]);
 }

@@ -4,10 +4,6 @@
  * that the kernel maps read-only, which changes while it is read: other threads go on
  * allocating. Only collections are kept off.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "bdw.h"
 
 #include <gc/gc_inline.h>
@@ -18,15 +14,6 @@ struct bdw_span {
 	uint32_t slot;
 	uintptr_t start;
 };
-
-static __attribute__((format(printf, 1, 2))) void bdw_print(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vdprintf(STDOUT_FILENO, format, args);
-	va_end(args);
-}
 
 /* ---- the walk */
 
@@ -174,7 +161,7 @@ static uint64_t bdw_dump_ranges(bool (*at)(size_t i, struct bdw_range *root))
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; at(i, &r); i++) {
-		bdw_print("From %p to %p\n", (void *)r.lo, (void *)r.end);
+		GC_printf("From %p to %p\n", (void *)r.lo, (void *)r.end);
 		bytes += r.end - r.lo;
 	}
 	return bytes;
@@ -184,10 +171,10 @@ static void bdw_dump_roots(void)
 {
 	uint64_t bytes;
 
-	bdw_print("\n***Static roots:\n");
+	GC_printf("\n***Static roots:\n");
 	bytes = bdw_dump_ranges(bdw_segment_at) + bdw_dump_ranges(bdw_added_at) +
 		bdw_dump_ranges(bdw_library_root_at);
-	bdw_print("GC_root_size= %lu\n", bytes);
+	GC_printf("GC_root_size= %lu\n", bytes);
 }
 
 static void bdw_dump_sizes(void)
@@ -195,11 +182,11 @@ static void bdw_dump_sizes(void)
 	struct GC_prof_stats_s s;
 
 	GC_get_prof_stats(&s, sizeof(s));
-	bdw_print("\n***Heap sections:\nTotal heap size: %lu (%lu unmapped)\n",
+	GC_printf("\n***Heap sections:\nTotal heap size: %lu (%lu unmapped)\n",
 		  s.heapsize_full, s.unmapped_bytes);
-	bdw_print("Section 0 from %p to %p\n", (void *)gch.heap0.backend.base,
+	GC_printf("Section 0 from %p to %p\n", (void *)gch.heap0.backend.base,
 		  (void *)(gch.heap0.backend.base + gch.heap0.backend.size));
-	bdw_print("\n***Free blocks:\nFree bytes: %lu (%lu unmapped)\n",
+	GC_printf("\n***Free blocks:\nFree bytes: %lu (%lu unmapped)\n",
 		  s.free_bytes_full, s.unmapped_bytes);
 }
 
@@ -216,17 +203,17 @@ static void bdw_dump_blocks(void)
 	unsigned long blocks = 0, bytes = 0;
 	struct bdw_span span;
 
-	bdw_print("\n***Blocks in use:\n"
+	GC_printf("\n***Blocks in use:\n"
 		  "kind(0=ptrfree,1=normal),size_in_bytes,#_marks_set,#objs\n");
 	bdw_each_span(&span) {
-		bdw_print("%d,%zu,%u,%u\n",
+		GC_printf("%d,%zu,%u,%u\n",
 			  span.s.flags & GCHEAP_SPANF_NOSCAN ? BDW_PTRFREE : BDW_NORMAL,
 			  bdw_object_bytes(&span),
 			  span.s.state == GCHEAP_SPAN_LARGE ? 1 : span.s.nlive, span.s.ncells);
 		blocks++;
 		bytes += (size_t)span.s.nslots << GCHEAP_SLOT_SHIFT;
 	}
-	bdw_print("blocks= %lu, bytes= %lu\n", blocks, bytes);
+	GC_printf("blocks= %lu, bytes= %lu\n", blocks, bytes);
 }
 
 GCH_API void GC_dump_named(const char *name)
@@ -234,9 +221,9 @@ GCH_API void GC_dump_named(const char *name)
 	if (gcheap_init())
 		return;
 	if (name)
-		bdw_print("***GC Dump %s\n", name);
+		GC_printf("***GC Dump %s\n", name);
 	else
-		bdw_print("***GC Dump collection #%lu\n", GC_get_gc_no());
+		GC_printf("***GC Dump collection #%lu\n", GC_get_gc_no());
 	bdw_dump_roots();
 	bdw_dump_sizes();
 	bdw_dump_blocks();
@@ -252,7 +239,7 @@ GCH_API void GC_dump(void)
 static void bdw_dump_gap(uint32_t from, uint32_t to)
 {
 	if (from < to)
-		bdw_print("\t%p\tfree block of size 0x%zx bytes\n",
+		GC_printf("\t%p\tfree block of size 0x%zx bytes\n",
 			  (void *)(gch.heap0.backend.base + ((size_t)from << GCHEAP_SLOT_SHIFT)),
 			  (size_t)(to - from) << GCHEAP_SLOT_SHIFT);
 }
@@ -261,7 +248,7 @@ static void bdw_dump_chunk(const struct bdw_span *span)
 {
 	uintptr_t start = span->start & ~(uintptr_t)(GCHEAP_CHUNK_SIZE - 1);
 
-	bdw_print("***Section from %p to %p\n", (void *)start,
+	GC_printf("***Section from %p to %p\n", (void *)start,
 		  (void *)(start + GCHEAP_CHUNK_SIZE));
 }
 
@@ -281,7 +268,7 @@ GCH_API void GC_dump_regions(void)
 				end = chunk * GCHEAP_CHUNK_SLOTS;
 		}
 		bdw_dump_gap(end, span.slot);
-		bdw_print("\t%p\tused for blocks of size 0x%zx bytes\n", (void *)span.start,
+		GC_printf("\t%p\tused for blocks of size 0x%zx bytes\n", (void *)span.start,
 			  bdw_object_bytes(&span));
 		end = span.slot + span.s.nslots;
 	}
@@ -292,8 +279,8 @@ GCH_API void GC_dump_finalization(void)
 {
 	struct gcheap_stats s = bdw_stats();
 
-	bdw_print("Disappearing links: %lu cleared so far\n", s.weak_cleared);
-	bdw_print("Finalizers: %lu registered, %lu ready\n", s.finalizers, s.finalizers_ready);
+	GC_printf("Disappearing links: %lu cleared so far\n", s.weak_cleared);
+	GC_printf("Finalizers: %lu registered, %lu ready\n", s.finalizers, s.finalizers_ready);
 }
 
 /* The cells that the caller will get next, of a class that has room for the size. */
@@ -309,6 +296,6 @@ GCH_API void GC_print_free_list(int kind, size_t granules)
 	c = gch_cursor_at(gch_tcbs[0], READ_ONCE(gch.heap0.big[k][gch_class(granules *
 									  GCHEAP_GRANULE)]));
 	for (uintptr_t at = c->base; at != c->free; at += c->step)
-		bdw_print("Free object in heap block %p [%u]: %p\n",
+		GC_printf("Free object in heap block %p [%u]: %p\n",
 			  (void *)(at & ~(uintptr_t)(GCHEAP_SLOT_SIZE - 1)), n++, (void *)at);
 }

@@ -27,13 +27,6 @@ static struct {
 	bool telling;		/* a callback runs */
 } bdw_event;			/* under the allocation lock */
 
-static const struct gcheap_status *bdw_status(void)
-{
-	if (!__atomic_load_n(&gch.ready, __ATOMIC_ACQUIRE) || gch.error)
-		return NULL;
-	return gch.heap0.backend.status;
-}
-
 /* ---- a collection */
 
 static void bdw_tell(GC_EventType what)

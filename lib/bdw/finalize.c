@@ -30,12 +30,22 @@ GCH_API int GC_should_invoke_finalizers(void)
 	return !gcheap_stats(&s) && s.finalizers_ready;
 }
 
-GCH_API void GC_set_finalize_on_demand(int on)
-{
-	gcheap_finalizers_on_demand(on);
-}
+GCH_API GC_finalizer_notifier_proc GC_finalizer_notifier;
+BDW_PAIR(GC_finalizer_notifier_proc, finalizer_notifier, GC_finalizer_notifier)
 
-GCH_API int GC_get_finalize_on_demand(void)
+/* Once a cycle, by whoever sees first that there are some, and without a lock. */
+void bdw_notify(void)
 {
-	return gch.on_demand;
+	static uint64_t told = UINT64_MAX;
+	GC_finalizer_notifier_proc notifier = READ_ONCE(GC_finalizer_notifier);
+	const struct gcheap_status *s = bdw_status();
+	uint64_t cycle, last = READ_ONCE(told);
+
+	if (likely(!notifier) || !GC_get_finalize_on_demand() || !s ||
+	    !READ_ONCE(s->finalizers_ready))
+		return;
+	cycle = READ_ONCE(s->cycles);
+	if (cycle != last && __atomic_compare_exchange_n(&told, &last, cycle, false,
+							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		notifier();
 }

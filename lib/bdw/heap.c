@@ -1,48 +1,96 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* The heap as a whole: its beginning, its collections. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bdw.h"
 
 #define BDW_ATTEMPTS	8	/* as gcheap_collect() makes */
 
+enum bdw_state {
+	BDW_NONE,
+	BDW_STARTING,
+	BDW_READY,
+	BDW_OVER,
+};
+
 static struct {
-	int disabled;
+	enum bdw_state state;
 	pthread_mutex_t lock;	/* what programs know as the allocation lock */
 } bdw = {
 	.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 };
 
-/* Programs do not expect that there is no collector at all. */
-static void bdw_need_heap(void)
+/*
+ * What the environment says comes last, and warnings about it may allocate. Programs do
+ * not expect that there is no collector at all; in forked children there is none.
+ */
+static void bdw_start(int err)
 {
-	int err = gcheap_init();
+	bdw_env();
+	if (err && err != -ENXIO)
+		bdw_die("gcheap: no heap", "%s", strerror(-err));
+	bdw_tune_start();
+}
 
-	if (!err || err == -ENXIO)
+/* The heap is made without the lock, as that waits for objects being loaded. */
+void bdw_init(void)
+{
+	int err;
+
+	if (likely(__atomic_load_n(&bdw.state, __ATOMIC_ACQUIRE) >= BDW_READY))
 		return;
-	bdw_die("gcheap: no heap", "%s", strerror(-err));
+	if (!gch.ready)
+		bdw_thread_init();
+	err = gcheap_init();
+	bdw_lock();
+	if (bdw.state == BDW_NONE) {
+		bdw.state = BDW_STARTING;
+		bdw_start(err);
+		__atomic_store_n(&bdw.state, BDW_READY, __ATOMIC_RELEASE);
+	}
+	bdw_unlock();
+}
+
+/* There is a heap that can be told of settings. */
+bool bdw_started(void)
+{
+	return READ_ONCE(bdw.state) != BDW_NONE;
+}
+
+/* The way in that is not fast. */
+void bdw_enter(void)
+{
+	bdw_init();
+	bdw_tune();
+	bdw_visited();
+	bdw_notify();
 }
 
 void *bdw_out_of_memory(size_t bytes)
 {
-	bdw_need_heap();
+	bdw_init();
+	bdw_warn("GC Warning: Out of Memory! Heap size: %lu MiB. Returning NULL!\n",
+		 bdw_stats().heap_bytes >> 20);
 	return GC_get_oom_fn()(bytes);
 }
 
 GCH_API void GC_init(void)
 {
-	if (!gch.ready)
-		bdw_thread_init();
-	bdw_need_heap();
+	bdw_init();
 	bdw_stack_init();
 	bdw_data_settle();
 }
 
+/* The heap goes with the process: objects are still there. */
+GCH_API void GC_deinit(void)
+{
+	if (bdw_started())
+		WRITE_ONCE(bdw.state, BDW_OVER);
+}
+
 GCH_API int GC_is_init_called(void)
 {
-	return gch.ready;
+	return bdw_started() && READ_ONCE(bdw.state) != BDW_OVER;
 }
 
 GCH_API unsigned GC_get_version(void)
@@ -108,8 +156,11 @@ static int bdw_collect_locked(GC_stop_func stop, uint32_t flags)
 {
 	int err;
 
-	/* Not even those asked for are made: pointers may be hidden. */
-	if (bdw.disabled || (stop && stop()))
+	/*
+	 * While disabled not even those asked for are made: pointers may be hidden. @stop
+	 * is asked once: then it is for the kernel to end an attempt, or not.
+	 */
+	if (GC_is_disabled() || stop())
 		return -ECANCELED;
 	bdw_events_begin();
 	err = bdw_collect_once(flags);
@@ -120,67 +171,48 @@ static int bdw_collect_locked(GC_stop_func stop, uint32_t flags)
 }
 
 /* dl_lock comes first: under it objects being loaded take the other. */
-static bool bdw_collect(GC_stop_func stop, uint32_t flags)
+static bool bdw_collect(GC_stop_func stop, bool compact)
 {
 	int err, cancel;
 
+	bdw_enter();
 	if (gcheap_init())
 		return false;
 	bdw_data_notice();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&gch.dl_lock);
 	bdw_lock();
-	err = bdw_collect_locked(stop, flags);
+	err = bdw_collect_locked(stop, compact ? GCHEAP_COLLECT_COMPACT : 0);
 	bdw_unlock();
 	pthread_mutex_unlock(&gch.dl_lock);
 	pthread_setcancelstate(cancel, NULL);
+	bdw_report();
 	if (err)
 		return false;
 	gch_kernel_visited(&gch.heap0);
+	bdw_notify();
 	bdw_debug_check();
 	return true;
 }
 
+/* The kernel did not try for an allocation that failed. */
+bool bdw_collected_for_room(void)
+{
+	return GC_get_disable_automatic_collection() && GC_get_max_retries() &&
+	       bdw_collect(bdw_never_stop, false);
+}
+
 GCH_API void GC_gcollect(void)
 {
-	bdw_collect(NULL, 0);
+	bdw_collect(GC_get_stop_func(), GC_get_force_unmap_on_gcollect());
 }
 
 GCH_API void GC_gcollect_and_unmap(void)
 {
-	bdw_collect(NULL, GCHEAP_COLLECT_COMPACT);
+	bdw_collect(bdw_never_stop, true);
 }
 
-/* @stop is asked once: then it is for the kernel to end an attempt, or not. */
 GCH_API int GC_try_to_collect(GC_stop_func stop)
 {
-	return bdw_collect(stop, 0);
-}
-
-GCH_API int GC_collect_a_little(void)
-{
-	return 0;
-}
-
-GCH_API void GC_disable(void)
-{
-	bdw_lock();
-	bdw.disabled++;
-	gcheap_hold();
-	bdw_unlock();
-}
-
-GCH_API void GC_enable(void)
-{
-	bdw_lock();
-	if (bdw.disabled > 0) {
-		bdw.disabled--;
-		gcheap_unhold();
-	}
-	bdw_unlock();
-}
-
-GCH_API int GC_is_disabled(void)
-{
-	return bdw.disabled;
+	return bdw_collect(stop, GC_get_force_unmap_on_gcollect());
 }

@@ -1,90 +1,120 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
-/* What programs may choose, and what they chose. */
-#include <stdio.h>
+/* What programs choose, and are told again. */
+#include <signal.h>
 
 #include "bdw.h"
-
-#define BDW_DIVISOR	3	/* bdwgc's default, which is our 100 % growth */
 
 static void *bdw_return_null(size_t bytes)
 {
 	return NULL;
 }
 
-/* bdwgc's own warnings are not given, so that nobody calls it. */
-static void bdw_warn(char *format, GC_word arg)
+int bdw_never_stop(void)
 {
-	fprintf(stderr, format, arg);
+	return 0;
 }
 
-static struct {
-	GC_oom_func oom;
-	GC_warn_proc warn;
-	GC_word divisor;
-} bdw_set = {
-	.oom = bdw_return_null,
-	.warn = bdw_warn,
-	.divisor = BDW_DIVISOR,
-};
+GCH_API GC_oom_func GC_oom_fn = bdw_return_null;
+BDW_PAIR(GC_oom_func, oom_fn, GC_oom_fn)
 
-GCH_API void GC_set_oom_fn(GC_oom_func fn)
-{
-	bdw_set.oom = fn;
-}
+/* Asked once by collections that are asked for; the kernel's own do not ask. */
+static GC_stop_func bdw_stop_func = bdw_never_stop;
+BDW_PAIR(GC_stop_func, stop_func, bdw_stop_func)
 
-GCH_API GC_oom_func GC_get_oom_fn(void)
-{
-	return bdw_set.oom;
-}
+/* Collections that are asked for compact then. */
+static int bdw_force_unmap_on_gcollect;
+BDW_PAIR(int, force_unmap_on_gcollect, bdw_force_unmap_on_gcollect)
 
-GCH_API void GC_set_warn_proc(GC_warn_proc fn)
-{
-	bdw_set.warn = fn;
-}
+/*
+ * The kernel collects as often as it helps before an allocation fails, unless automatic
+ * collections are off; then the library does, once, if this is not 0.
+ */
+GCH_API GC_word GC_max_retries;
+BDW_PAIR(GC_word, max_retries, GC_max_retries)
 
-GCH_API GC_warn_proc GC_get_warn_proc(void)
-{
-	return bdw_set.warn;
-}
-
-GCH_API void GC_ignore_warn_proc(char *format, GC_word arg)
-{
-}
-
-GCH_API void GC_set_free_space_divisor(GC_word divisor)
-{
-	uint64_t growth = divisor ? 100 * BDW_DIVISOR / divisor : 100;
-
-	bdw_set.divisor = divisor;
-	gcheap_tune(NULL, GCHEAP_TUNE_GROWTH, growth ? growth : 1);
-}
-
-GCH_API GC_word GC_get_free_space_divisor(void)
-{
-	return bdw_set.divisor;
-}
-
-GCH_API void GC_set_max_heap_size(GC_word bytes)
-{
-	gcheap_tune(NULL, GCHEAP_TUNE_LIMIT, bytes);
-}
-
-/* Nothing is collected before the heap has grown by that much. */
-GCH_API int GC_expand_hp(size_t bytes)
-{
-	return !gcheap_tune(NULL, GCHEAP_TUNE_MIN_HEAP, bdw_stats().heap_bytes + bytes);
-}
+/* ---- without effect */
 
 /* Addresses inside of objects always keep them. */
+GCH_API int GC_all_interior_pointers = 1;
+
 GCH_API void GC_set_all_interior_pointers(int on)
 {
+	WRITE_ONCE(GC_all_interior_pointers, !!on);
 }
 
 GCH_API int GC_get_all_interior_pointers(void)
 {
-	return 1;
+	return READ_ONCE(GC_all_interior_pointers);
 }
 
 GCH_API void GC_register_displacement(size_t offset)
 {
+}
+
+/* What finalizable objects refer to is marked in any case. */
+GCH_API int GC_java_finalization = 1;
+BDW_PAIR(int, java_finalization, GC_java_finalization)
+
+/* The heap is as large as what is alive asks for: GC_free_space_divisor. */
+GCH_API int GC_dont_expand;
+BDW_PAIR(int, dont_expand, GC_dont_expand)
+
+GCH_API int GC_use_entire_heap;
+
+/* Uncollectable objects count (uncollectable.c), but pace nothing: they are marked. */
+GCH_API GC_word GC_non_gc_bytes;
+BDW_PAIR(GC_word, non_gc_bytes, GC_non_gc_bytes)
+
+/* There is no collection at the beginning. */
+GCH_API int GC_dont_precollect;
+BDW_PAIR(int, dont_precollect, GC_dont_precollect)
+
+/* Finalizers and small heaps have no say in when to collect; gcheap has its own minimum. */
+static GC_word bdw_allocd_bytes_per_finalizer = 10000;
+BDW_PAIR(GC_word, allocd_bytes_per_finalizer, bdw_allocd_bytes_per_finalizer)
+static size_t bdw_min_bytes_allocd = 1;
+BDW_PAIR(size_t, min_bytes_allocd, bdw_min_bytes_allocd)
+
+/*
+ * The heap cannot be executed, so the answer is always no; who does not ask would get a
+ * SIGSEGV without a word.
+ */
+GCH_API void GC_set_pages_executable(int on)
+{
+	if (on)
+		bdw_warn("GC Warning: Objects are not executable, with %lu as well\n", on);
+}
+
+GCH_API int GC_get_pages_executable(void)
+{
+	return 0;
+}
+
+/* ---- signals; the kernel stops threads without any */
+
+static struct {
+	int suspend, restart;
+} bdw_signal = { SIGPWR, SIGXCPU };
+
+/* As in bdwgc there is no choice any more once the collector has started. */
+GCH_API void GC_set_suspend_signal(int number)
+{
+	if (!bdw_started())
+		bdw_signal.suspend = number;
+}
+
+GCH_API int GC_get_suspend_signal(void)
+{
+	return bdw_signal.suspend;
+}
+
+GCH_API void GC_set_thr_restart_signal(int number)
+{
+	if (!bdw_started())
+		bdw_signal.restart = number;
+}
+
+GCH_API int GC_get_thr_restart_signal(void)
+{
+	return bdw_signal.restart;
 }

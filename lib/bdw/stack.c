@@ -7,9 +7,12 @@
  * that programs may say, and that nothing depends on. The stacks of coroutines that no
  * thread is running on are the program's to tell of, as with bdwgc.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "bdw.h"
+
+#define BDW_CLEAR	2048	/* bytes */
 
 /* The first thread's, and the others'; programs assign to the former. */
 GCH_API char *GC_stackbottom;
@@ -98,4 +101,22 @@ GCH_API void *GC_do_blocking(GC_fn_type fn, void *data)
 GCH_API void *GC_call_with_gc_active(GC_fn_type fn, void *data)
 {
 	return fn(data);
+}
+
+/* ---- words that the compiler is to keep, or to forget */
+
+/* Until here the word is somewhere to be found. */
+GCH_API void GC_noop1(GC_word word)
+{
+	__asm__ __volatile__("" : : "r"(word) : "memory");
+}
+
+/* What calls that returned have left below would count again under the next ones. */
+GCH_API __attribute__((noinline)) void *GC_clear_stack(void *result)
+{
+	char below[BDW_CLEAR];
+
+	memset(below, 0, sizeof(below));
+	GC_noop1((GC_word)below);
+	return result;
 }

@@ -33,6 +33,14 @@ static struct {
 
 static __thread size_t bdw_freed;
 
+/* NULL: there is no heap, yet or at all. */
+const struct gcheap_status *bdw_status(void)
+{
+	if (!__atomic_load_n(&gch.ready, __ATOMIC_ACQUIRE) || gch.error)
+		return NULL;
+	return gch.heap0.backend.status;
+}
+
 struct gcheap_stats bdw_stats(void)
 {
 	struct gcheap_stats s;
@@ -106,7 +114,9 @@ static struct GC_prof_stats_s bdw_derive(const struct gcheap_stats *s)
 		.unmapped_bytes = unmapped,
 		.bytes_allocd_since_gc = since,
 		.allocd_bytes_before_gc = bdw_count.total_then,
+		.non_gc_bytes = GC_get_non_gc_bytes(),
 		.gc_no = bdw_count.cycles,
+		.markers_m1 = GC_get_parallel(),
 		.bytes_reclaimed_since_gc = bdw_count.reclaimed - bdw_count.reclaimed_before,
 		.reclaimed_bytes_before_gc = bdw_count.reclaimed_before,
 		.expl_freed_bytes_since_gc = READ_ONCE(bdw_count.freed) - bdw_count.freed_then,

@@ -144,9 +144,11 @@ static void *bdw_source_alloc(struct gcheap_cache *c, size_t size)
  */
 void *bdw_type_alloc(const struct bdw_type *t, size_t size)
 {
-	struct gcheap_cache *c = bdw_source(t, size);
+	struct gcheap_cache *c;
 	void *p;
 
+	bdw_enter();
+	c = bdw_source(t, size);
 	if (!c)
 		return gch_alloc_kind(size, &gch.heap0, GCH_SCAN);
 	p = bdw_source_alloc(c, size);

@@ -89,7 +89,10 @@ void *bdw_keep(void *object)
 	pthread_mutex_lock(&bdw_set.lock);
 	kept = bdw_insert((uintptr_t)object);
 	pthread_mutex_unlock(&bdw_set.lock);
-	return kept ? object : bdw_out_of_memory(gcheap_size(object));
+	if (!kept)
+		return bdw_out_of_memory(gcheap_size(object));
+	__atomic_add_fetch(&GC_non_gc_bytes, gcheap_size(object), __ATOMIC_RELAXED);
+	return object;
 }
 
 static bool bdw_find(void *object, bool take_out)
@@ -115,5 +118,8 @@ bool bdw_kept(void *object)
 
 bool bdw_unkeep(void *object)
 {
-	return bdw_find(object, true);
+	if (!bdw_find(object, true))
+		return false;
+	__atomic_sub_fetch(&GC_non_gc_bytes, gcheap_size(object), __ATOMIC_RELAXED);
+	return true;
 }

@@ -217,7 +217,7 @@ TEST(sizes_are_told_when_they_change)
 TEST(no_heap)
 {
 	mock_use();
-	mock.fail_open = -ENOENT;
+	mock.fail_open = -ENXIO;	/* as in a forked child */
 	GC_set_on_collection_event(on_event);
 	GC_set_on_heap_resize(on_resize);
 	GC_gcollect();

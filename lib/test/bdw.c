@@ -127,8 +127,9 @@ TEST(disable_counts)
 	CHECK_EQ(mock.hold, 0);
 	GC_disable();
 	GC_disable();
-	CHECK(GC_is_disabled() && mock.hold == 2);
+	CHECK(GC_is_disabled() && mock.hold == 1);
 	GC_enable();
+	CHECK(GC_is_disabled() && mock.hold == 1);
 	GC_enable();
 	GC_enable();
 	CHECK(!GC_is_disabled() && !mock.hold);

@@ -136,6 +136,39 @@ TEST(finalizers)
 	CHECK(finalized >= N * 3 / 4 && finalized <= N);
 }
 
+static int notified;
+
+static void GC_CALLBACK notifier(void)
+{
+	notified++;
+}
+
+TEST(finalizers_on_demand)
+{
+	int before;
+
+	GC_set_finalize_on_demand(1);
+	GC_set_finalizer_notifier(notifier);
+	GC_INIT();
+	for (int round = 0; round < 3; round++) {
+		struct node *node = NULL;
+
+		for (int i = 0; i < N; i++) {
+			node = GC_MALLOC(sizeof(*node));
+			node->value = 42;
+			GC_REGISTER_FINALIZER_NO_ORDER(node, finalize, "data", NULL, NULL);
+		}
+		before = notified;
+		GC_gcollect();
+		make_chain(20000);
+		CHECK(notified > before && notified <= (int)GC_get_gc_no());
+		CHECK(!finalized && GC_should_invoke_finalizers());
+		CHECK(GC_invoke_finalizers() >= N / 2);
+		CHECK(finalized >= N / 2);
+		finalized = 0;
+	}
+}
+
 TEST(roots_that_are_added)
 {
 	static struct node *table;
