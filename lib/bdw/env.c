@@ -5,7 +5,8 @@
  *   GC_FIND_LEAK GC_ABORT_ON_LEAK GC_FINDLEAK_DELAY_FREE GC_DUMP_REGULARLY	not yet
  *   GC_RETRY_SIGNALS GC_USE_GETWRITEWATCH	there are no signals, no way to choose
  *   GC_LARGE_ALLOC_WARN_INTERVAL GC_NO_BLACKLIST_WARNING	no such warnings
- *   GC_BACKTRACES GC_PRINT_BACK_HEIGHT GC_COLLECT_AT_MALLOC GC_TRACE	Debian's has not
+ *   GC_BACKTRACES GC_COLLECT_AT_MALLOC	Debian's has not
+ *   GC_PRINT_BACK_HEIGHT GC_TRACE GC_IGNORE_GCJ_INFO	for who debugs bdwgc itself
  */
 #include <ctype.h>
 #include <stdlib.h>
