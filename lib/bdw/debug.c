@@ -172,8 +172,7 @@ GCH_API void *GC_debug_realloc(void *p, size_t size, const char *file, int line)
 	if (!GC_base(p))
 		bdw_die("Invalid pointer passed to realloc()", "%p", p);
 	if (!bdw_debug_user(p, &o)) {
-		GC_err_printf("GC_debug_realloc called on pointer %p w/o debugging info\n",
-			p);
+		GC_err_printf("GC_debug_realloc called on pointer %p w/o debugging info\n", p);
 		return GC_realloc(p, size);
 	}
 	copy = GC_debug_generic_or_special_malloc(size, GC_get_kind_and_size((void *)o.base, NULL),
