@@ -4,7 +4,8 @@
 
 #include "bdw.h"
 
-static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
+/* NULL: no memory. */
+void *bdw_plain_alloc(size_t size, enum gch_kind kind)
 {
 	void *p;
 
@@ -13,6 +14,13 @@ static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
 	if (unlikely(!p) && bdw_collected_for_room())
 		p = gch_alloc_kind(size, &gch.heap0, kind);
 	bdw_report();
+	return p;
+}
+
+static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
+{
+	void *p = bdw_plain_alloc(size, kind);
+
 	return p ? p : bdw_out_of_memory(size);
 }
 
@@ -77,7 +85,7 @@ static void *bdw_realloc(const struct gch_object *o, size_t size, const struct b
 
 	if (bdw_resize_in_place(o, size))
 		return old;
-	p = t ? bdw_type_alloc(t, size) : gch_alloc_kind(size, o->heap, o->cache->kind);
+	p = t ? bdw_type_alloc(t, size) : bdw_plain_alloc(size, o->cache->kind);
 	if (!p)
 		return bdw_out_of_memory(size);
 	if (kept)
@@ -106,6 +114,7 @@ GCH_API void *GC_realloc(void *old, size_t size)
 		GC_free(old);
 		return NULL;
 	}
+	bdw_enter();
 	debug = bdw_is_debug(old);
 	if (debug && size <= o.room)
 		return old;

@@ -59,6 +59,7 @@ void GC_noop1(GC_word word);	/* left out of gc.h where there is assembly */
 void bdw_thread_init(void);
 
 /* alloc.c */
+void *bdw_plain_alloc(size_t size, enum gch_kind kind);
 char *bdw_string(char *copy, const char *s, size_t length);
 
 /* debug.c, debug_list.c: objects with debugging information */
@@ -96,6 +97,7 @@ void *bdw_type_alloc(const struct bdw_type *t, size_t size);
 const struct bdw_type *bdw_type_of(const struct gch_object *o);
 
 /* kind.c */
+#define BDW_KINDS_MAX	16
 enum {			/* bdwgc's numbers */
 	BDW_PTRFREE,
 	BDW_NORMAL,

@@ -30,7 +30,7 @@ static void *bdw_debug_made(const char *call, void *base, size_t size, const cha
 		GC_err_printf("%s(%zu) returning NULL (%s:%d)\n", call, size, file, line);
 		return NULL;
 	}
-	if (!gch_object_start(base, &o))
+	if (!gch_object_start(base, &o) || o.room < bdw_with_debug(size))
 		return base;
 	user = bdw_debug_mark(&o, size, file, line);
 	bdw_debug_list(base);
@@ -123,8 +123,11 @@ bool bdw_debug_free_start(void *base)
 
 	if (likely(!bdw_debug_used()) || !bdw_debug_start(base, &o))
 		return false;
+	/* What looks freed may be another object by now, where headers are not cleared. */
 	if (bdw_debug_claim(&o, &s) != BDW_FREED)
 		bdw_debug_release(&o);
+	else
+		bdw_unkeep(base);
 	return true;
 }
 

@@ -25,7 +25,7 @@ _Static_assert(sizeof(struct bdw_debug) == 32, "as large as bdwgc's, a multiple 
 #define BDW_MARK_BYTES	sizeof(uint64_t)	/* at least so many */
 #define BDW_DEBUG_BYTES	(sizeof(struct bdw_debug) + BDW_MARK_BYTES)
 
-enum bdw_state {
+enum bdw_integrity {
 	BDW_INTACT,
 	BDW_SMASHED,
 	BDW_FREED,
@@ -51,13 +51,13 @@ bool bdw_debug_start(const void *base, struct gch_object *o);
 bool bdw_debug_user(const void *user, struct gch_object *o);
 void *bdw_debug_mark(const struct gch_object *o, size_t size, const char *file, int line);
 size_t bdw_debug_size(const struct gch_object *o);
-enum bdw_state bdw_debug_state(const struct gch_object *o, struct bdw_smash *s);
+enum bdw_integrity bdw_debug_state(const struct gch_object *o, struct bdw_smash *s);
 void bdw_debug_set_freed(const struct gch_object *o);
 void bdw_debug_poison(const struct gch_object *o);
 void bdw_smash_print(const char *what, const struct bdw_smash *s);
 
 /* debug_list.c */
 void bdw_debug_list(void *base);
-enum bdw_state bdw_debug_claim(const struct gch_object *o, struct bdw_smash *s);
+enum bdw_integrity bdw_debug_claim(const struct gch_object *o, struct bdw_smash *s);
 
 #endif

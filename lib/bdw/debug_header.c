@@ -8,7 +8,6 @@
 #define BDW_END		0xb5			/* no end of a string */
 #define BDW_END_WORD	0xb5b5b5b5b5b5b5b5ull
 #define BDW_FREED_WORD	0xefbeaddedeadbeefull	/* bdwgc's */
-#define BDW_KINDS	16			/* as many as bdwgc may have */
 
 static struct bdw_debug *bdw_header(const struct gch_object *o)
 {
@@ -108,7 +107,7 @@ static char *bdw_smashed_at(const struct gch_object *o)
 }
 
 /* @s is set unless it is intact. */
-enum bdw_state bdw_debug_state(const struct gch_object *o, struct bdw_smash *s)
+enum bdw_integrity bdw_debug_state(const struct gch_object *o, struct bdw_smash *s)
 {
 	struct bdw_debug *h = bdw_header(o);
 	char *at = bdw_smashed_at(o);
@@ -148,20 +147,12 @@ void bdw_debug_poison(const struct gch_object *o)
 
 /* ---- telling of it */
 
-static GC_describe_type_fn bdw_describe[BDW_KINDS];
+static GC_describe_type_fn bdw_describe[BDW_KINDS_MAX];
 
 GCH_API void GC_register_describe_type_fn(int kind, GC_describe_type_fn fn)
 {
-	if (kind >= 0 && kind < BDW_KINDS)
+	if (kind >= 0 && kind < BDW_KINDS_MAX)
 		WRITE_ONCE(bdw_describe[kind], fn);
-}
-
-/* As bdwgc numbers them: without pointers, with; the same of uncollectable ones. */
-static int bdw_debug_kind(const struct gch_object *o)
-{
-	if (bdw_kept((void *)o->base))
-		return o->cache->kind == GCH_SCAN ? 2 : 3;
-	return o->cache->kind == GCH_SCAN;
 }
 
 static void bdw_print_type(const struct bdw_smash *s)
@@ -172,7 +163,7 @@ static void bdw_print_type(const struct bdw_smash *s)
 
 	if (s->freed || !bdw_debug_user(s->user, &o))
 		return;
-	describe = READ_ONCE(bdw_describe[bdw_debug_kind(&o)]);
+	describe = READ_ONCE(bdw_describe[GC_get_kind_and_size((void *)o.base, NULL)]);
 	if (!describe)
 		return;
 	describe(s->user, text);

@@ -124,9 +124,9 @@ void bdw_debug_list(void *base)
 }
 
 /* The object's state, which is that of one that was freed from now on. */
-enum bdw_state bdw_debug_claim(const struct gch_object *o, struct bdw_smash *s)
+enum bdw_integrity bdw_debug_claim(const struct gch_object *o, struct bdw_smash *s)
 {
-	enum bdw_state state;
+	enum bdw_integrity state;
 
 	pthread_mutex_lock(&bdw_list.lock);
 	state = bdw_debug_state(o, s);

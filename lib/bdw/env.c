@@ -134,31 +134,32 @@ static void bdw_env_compact(const char *value, int *unused)
 	GC_set_force_unmap_on_gcollect(!bdw_env_is_zero(value));
 }
 
-/* In this order: those about messages first. */
+/* In this order: those about messages first. @ours has been taken already. */
 static const struct {
 	const char *name;
 	void (*take)(const char *value, int *to);
 	int *to;
+	const char *ours;
 } bdw_env_known[] = {
-	{ "GC_LOG_FILE", bdw_env_log_file, NULL },
-	{ "GC_PRINT_STATS", bdw_env_on, &bdw_print_stats },
-	{ "GC_PRINT_VERBOSE_STATS", bdw_env_verbose, &bdw_print_stats },
-	{ "GC_PRINT_ADDRESS_MAP", bdw_env_on, &bdw_print_maps },
-	{ "GC_LOOP_ON_ABORT", bdw_env_on, &bdw_loop_on_abort },
-	{ "GC_DONT_GC", bdw_env_on, &GC_dont_gc },
-	{ "GC_ALL_INTERIOR_POINTERS", bdw_env_on, &GC_all_interior_pointers },
-	{ "GC_USE_ENTIRE_HEAP", bdw_env_on_unless_0, &GC_use_entire_heap },
-	{ "GC_FULL_FREQUENCY", bdw_env_positive, &GC_full_freq },
-	{ "GC_FREE_SPACE_DIVISOR", bdw_env_divisor, NULL },
-	{ "GC_PAUSE_TIME_TARGET", bdw_env_pause, NULL },
-	{ "GC_UNMAP_THRESHOLD", bdw_env_unmap, NULL },
-	{ "GC_FORCE_UNMAP_ON_GCOLLECT", bdw_env_compact, NULL },
-	{ "GC_INITIAL_HEAP_SIZE", bdw_env_initial, NULL },
-	{ "GC_MAXIMUM_HEAP_SIZE", bdw_env_maximum, NULL },
-	{ "GC_NPROCS", bdw_env_markers, NULL },
-	{ "GC_MARKERS", bdw_env_markers, NULL },
-	{ "GC_DISABLE_INCREMENTAL", bdw_env_on, &bdw_no_incremental },
-	{ "GC_ENABLE_INCREMENTAL", bdw_env_incremental, NULL },
+	{ "GC_LOG_FILE", bdw_env_log_file, NULL, NULL },
+	{ "GC_PRINT_STATS", bdw_env_on, &bdw_print_stats, NULL },
+	{ "GC_PRINT_VERBOSE_STATS", bdw_env_verbose, &bdw_print_stats, NULL },
+	{ "GC_PRINT_ADDRESS_MAP", bdw_env_on, &bdw_print_maps, NULL },
+	{ "GC_LOOP_ON_ABORT", bdw_env_on, &bdw_loop_on_abort, NULL },
+	{ "GC_DONT_GC", bdw_env_on, &GC_dont_gc, NULL },
+	{ "GC_ALL_INTERIOR_POINTERS", bdw_env_on, &GC_all_interior_pointers, NULL },
+	{ "GC_USE_ENTIRE_HEAP", bdw_env_on_unless_0, &GC_use_entire_heap, NULL },
+	{ "GC_FULL_FREQUENCY", bdw_env_positive, &GC_full_freq, NULL },
+	{ "GC_FREE_SPACE_DIVISOR", bdw_env_divisor, NULL, "GCHEAP_GROWTH" },
+	{ "GC_PAUSE_TIME_TARGET", bdw_env_pause, NULL, NULL },
+	{ "GC_UNMAP_THRESHOLD", bdw_env_unmap, NULL, NULL },
+	{ "GC_FORCE_UNMAP_ON_GCOLLECT", bdw_env_compact, NULL, NULL },
+	{ "GC_INITIAL_HEAP_SIZE", bdw_env_initial, NULL, "GCHEAP_MIN_HEAP" },
+	{ "GC_MAXIMUM_HEAP_SIZE", bdw_env_maximum, NULL, "GCHEAP_LIMIT" },
+	{ "GC_NPROCS", bdw_env_markers, NULL, NULL },
+	{ "GC_MARKERS", bdw_env_markers, NULL, NULL },
+	{ "GC_DISABLE_INCREMENTAL", bdw_env_on, &bdw_no_incremental, NULL },
+	{ "GC_ENABLE_INCREMENTAL", bdw_env_incremental, NULL, NULL },
 };
 
 /* When the heap has been made, and not in set-user-ID programs. */
@@ -166,8 +167,9 @@ void bdw_env(void)
 {
 	for (size_t i = 0; i < sizeof(bdw_env_known) / sizeof(bdw_env_known[0]); i++) {
 		const char *value = secure_getenv(bdw_env_known[i].name);
+		const char *ours = bdw_env_known[i].ours;
 
-		if (value)
+		if (value && !(ours && secure_getenv(ours)))
 			bdw_env_known[i].take(value, bdw_env_known[i].to);
 	}
 }

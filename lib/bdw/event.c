@@ -152,10 +152,14 @@ void bdw_events_end(bool done)
 /* ---- setters, which tell the one there was of what it has not heard yet */
 
 #define BDW_SET(where, fn) do {						\
+		int bdw_cancel;						\
+									\
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &bdw_cancel); \
 		bdw_lock();						\
 		bdw_tell_news(bdw_status());				\
 		where = fn;						\
 		bdw_unlock();						\
+		pthread_setcancelstate(bdw_cancel, NULL);		\
 	} while (0)
 
 #define BDW_GET(where) ({						\

@@ -17,10 +17,8 @@ GCH_API void GC_init_gcj_malloc(int index, void *mark)
 
 GCH_API void *GC_gcj_malloc(size_t size, void *type)
 {
-	void **p;
+	void **p = bdw_plain_alloc(size, GCH_SCAN);
 
-	bdw_enter();
-	p = gch_alloc_kind(size, &gch.heap0, GCH_SCAN);
 	if (!p)
 		return bdw_out_of_memory(size);
 	*p = type;

@@ -26,8 +26,9 @@ static struct {
  */
 static void bdw_start(int err)
 {
+	bdw_thread_init();
 	bdw_env();
-	if (err && err != -ENXIO)
+	if (err && !gch.heap0.dead)
 		bdw_die("gcheap: no heap", "%s", strerror(-err));
 	bdw_tune_start();
 }
@@ -35,12 +36,11 @@ static void bdw_start(int err)
 /* The heap is made without the lock, as that waits for objects being loaded. */
 void bdw_init(void)
 {
-	int err;
+	int err, cancel;
 
 	if (likely(__atomic_load_n(&bdw.state, __ATOMIC_ACQUIRE) >= BDW_READY))
 		return;
-	if (!gch.ready)
-		bdw_thread_init();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	err = gcheap_init();
 	bdw_lock();
 	if (bdw.state == BDW_NONE) {
@@ -49,6 +49,7 @@ void bdw_init(void)
 		__atomic_store_n(&bdw.state, BDW_READY, __ATOMIC_RELEASE);
 	}
 	bdw_unlock();
+	pthread_setcancelstate(cancel, NULL);
 }
 
 /* There is a heap that can be told of settings. */

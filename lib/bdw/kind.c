@@ -4,7 +4,6 @@
 
 #include <gc/gc_inline.h>
 
-#define BDW_KINDS_MAX	16
 #define BDW_LIST_LENGTH	(2048 / GCHEAP_GRANULE + 1)	/* sizes of small objects, to bdwgc */
 
 struct bdw_kind {

@@ -86,15 +86,17 @@ void bdw_log_file(const char *path, bool only)
 /* What is mapped where. */
 void bdw_log_maps(void)
 {
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	char text[BDW_LINE];
+	int fd, cancel;
 	ssize_t n;
 
-	if (fd < 0)
-		return;
-	while ((n = read(fd, text, sizeof(text))) > 0)
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
 		bdw_write(READ_ONCE(bdw_log.err), text, n);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 /* ---- warnings */

@@ -67,10 +67,10 @@ static void bdw_tune_growth(GC_word divisor)
 	WRITE_ONCE(bdw_tuned.divisor, divisor);
 }
 
-/* The last who gets the lock has seen what all have chosen. */
-void bdw_tune(void)
+/* Of those who have chosen, the last one that gets the lock has seen what all have. */
+static void bdw_tune_now(void)
 {
-	if (likely(bdw_up_to_date()) || !READ_ONCE(bdw_tuned.ready))
+	if (!READ_ONCE(bdw_tuned.ready))
 		return;
 	pthread_mutex_lock(&bdw_tuned.lock);
 	bdw_tune_hold(bdw_to_hold());
@@ -79,12 +79,22 @@ void bdw_tune(void)
 	pthread_mutex_unlock(&bdw_tuned.lock);
 }
 
+/* What programs have assigned. Others may be about to tell the kernel: next time, then. */
+void bdw_tune(void)
+{
+	if (unlikely(!bdw_up_to_date()))
+		bdw_tune_now();
+}
+
 /* ---- in force at any time */
 
+/* Collections that are asked for have the lock: they are over when it is ours. */
 GCH_API void GC_disable(void)
 {
+	bdw_lock();
 	__atomic_add_fetch(&GC_dont_gc, 1, __ATOMIC_SEQ_CST);
-	bdw_tune();
+	bdw_tune_now();
+	bdw_unlock();
 }
 
 /* More often than it was disabled does not disable it. */
@@ -95,7 +105,7 @@ GCH_API void GC_enable(void)
 	while (n > 0 && !__atomic_compare_exchange_n(&GC_dont_gc, &n, n - 1, false,
 						     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
-	bdw_tune();
+	bdw_tune_now();
 }
 
 GCH_API int GC_is_disabled(void)
@@ -106,7 +116,7 @@ GCH_API int GC_is_disabled(void)
 GCH_API void GC_set_disable_automatic_collection(int on)
 {
 	WRITE_ONCE(bdw_tuned.no_automatic, on);
-	bdw_tune();
+	bdw_tune_now();
 }
 
 GCH_API int GC_get_disable_automatic_collection(void)
@@ -117,7 +127,7 @@ GCH_API int GC_get_disable_automatic_collection(void)
 GCH_API void GC_set_finalize_on_demand(int on)
 {
 	WRITE_ONCE(GC_finalize_on_demand, on);
-	bdw_tune();
+	bdw_tune_now();
 }
 
 GCH_API int GC_get_finalize_on_demand(void)
@@ -128,7 +138,7 @@ GCH_API int GC_get_finalize_on_demand(void)
 GCH_API void GC_set_free_space_divisor(GC_word divisor)
 {
 	WRITE_ONCE(GC_free_space_divisor, divisor);
-	bdw_tune();
+	bdw_tune_now();
 }
 
 GCH_API GC_word GC_get_free_space_divisor(void)

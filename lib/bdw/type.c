@@ -41,16 +41,20 @@ static bool bdw_source_is(const struct bdw_source *s, const struct bdw_type *t, 
 	       s->type.kind == t->kind && s->class == class;
 }
 
-/* Where it is, or would be put. */
-static struct bdw_source *bdw_source_find(const struct bdw_type *t, int class)
+/*
+ * Where it is, with its cache, or would be put. Without the lock another type may get an
+ * empty slot at any time, so that its cache is loaded once.
+ */
+static struct bdw_source *bdw_source_find(const struct bdw_type *t, int class,
+					  struct gcheap_cache **cache)
 {
 	unsigned int i = bdw_source_home(t, class);
 	struct bdw_source *s;
 
 	for (;; i = (i + 1) & (BDW_SLOTS - 1)) {
 		s = &bdw_sources.slot[i];
-		if (!__atomic_load_n(&s->cache, __ATOMIC_ACQUIRE) ||
-		    bdw_source_is(s, t, class))
+		*cache = __atomic_load_n(&s->cache, __ATOMIC_ACQUIRE);
+		if (!*cache || bdw_source_is(s, t, class))
 			return s;
 	}
 }
@@ -91,8 +95,8 @@ static struct gcheap_cache *bdw_cache_make(const struct bdw_type *t, size_t cell
 
 static struct gcheap_cache *bdw_source_make(const struct bdw_type *t, int class)
 {
-	struct bdw_source *s = bdw_source_find(t, class);
-	struct gcheap_cache *c = s->cache;
+	struct gcheap_cache *c;
+	struct bdw_source *s = bdw_source_find(t, class, &c);
 
 	if (c || bdw_sources.used == BDW_CACHES)
 		return c;
@@ -123,9 +127,9 @@ static struct gcheap_cache *bdw_source_new(const struct bdw_type *t, int class)
 static struct gcheap_cache *bdw_source(const struct bdw_type *t, size_t size)
 {
 	int class = size < GCHEAP_CELL_MAX ? gch_class(size + 1) : BDW_LARGE;
-	struct gcheap_cache *c = __atomic_load_n(&bdw_source_find(t, class)->cache,
-						 __ATOMIC_ACQUIRE);
+	struct gcheap_cache *c;
 
+	bdw_source_find(t, class, &c);
 	return likely(c) ? c : bdw_source_new(t, class);
 }
 
@@ -142,19 +146,28 @@ static void *bdw_source_alloc(struct gcheap_cache *c, size_t size)
  * NULL: no memory. Without room for another cache it is an object in which all may be
  * pointers, and of no kind of the program's.
  */
-void *bdw_type_alloc(const struct bdw_type *t, size_t size)
+static void *bdw_type_try(const struct bdw_type *t, size_t size)
 {
-	struct gcheap_cache *c;
+	struct gcheap_cache *c = bdw_source(t, size);
 	void *p;
 
-	bdw_enter();
-	c = bdw_source(t, size);
 	if (!c)
 		return gch_alloc_kind(size, &gch.heap0, GCH_SCAN);
 	p = bdw_source_alloc(c, size);
 	/* The kernel has cleared large ones, the library what is searched. */
 	if (p && t->clear && c->kind == GCH_NOSCAN && !c->any_size)
 		memset(p, 0, c->cell);
+	return p;
+}
+
+void *bdw_type_alloc(const struct bdw_type *t, size_t size)
+{
+	void *p;
+
+	bdw_enter();
+	p = bdw_type_try(t, size);
+	if (unlikely(!p) && bdw_collected_for_room())
+		p = bdw_type_try(t, size);
 	return p;
 }
 

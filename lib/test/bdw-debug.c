@@ -565,6 +565,22 @@ TEST(threads)
 	CHECK(!*heard());
 }
 
+/* Where cells are not cleared a header may be one of earlier use. */
+TEST(what_looks_freed_is_given_back)
+{
+	struct gch_object o;
+	char *p;
+
+	set_up();
+	CHECK(debug_malloc(100, "file", 1));
+	p = GC_malloc_atomic_uncollectable(100);
+	CHECK(gch_object_start(p, &o) && bdw_kept(p));
+	bdw_debug_mark(&o, 10, "file", 1);
+	bdw_debug_set_freed(&o);
+	GC_free(p);
+	CHECK(!bdw_kept(p));
+}
+
 TEST(a_forked_child)
 {
 	char *p;

@@ -172,6 +172,22 @@ TEST(the_heap_s_own_environment_has_the_last_word)
 	CHECK(gch.on_demand && GC_get_finalize_on_demand());
 }
 
+TEST(limits_of_the_heap_s_own_environment_too)
+{
+	setenv("GCHEAP_GROWTH", "50", 1);
+	setenv("GCHEAP_LIMIT", "64M", 1);
+	setenv("GCHEAP_MIN_HEAP", "8M", 1);
+	setenv("GC_FREE_SPACE_DIVISOR", "1", 1);
+	setenv("GC_MAXIMUM_HEAP_SIZE", "1g", 1);
+	setenv("GC_INITIAL_HEAP_SIZE", "512m", 1);
+	mock_use();
+	GC_init();
+	CHECK_EQ(mock.setup.limit, 64 << 20);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_GROWTH], 0);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_LIMIT], 0);
+	CHECK_EQ(mock.param[GCHEAP_PARAM_MIN_HEAP], 0);
+}
+
 TEST(incremental_is_forbidden)
 {
 	mock_use();
