@@ -26,8 +26,10 @@ static GC_word gc_no[128];	/* at the last event of each letter */
 /* Neither within one another nor at the same time. */
 static void note(char what)
 {
+	size_t since = GC_get_bytes_since_gc();	/* other threads go on */
+
 	CHECK_EQ(__atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST), 0);
-	CHECK(what && GC_get_total_bytes() >= GC_get_bytes_since_gc());
+	CHECK(what && GC_get_total_bytes() >= since);
 	gc_no[(int)what] = GC_get_gc_no();
 	if (n < MOST - 1)
 		seen[n++] = what;
