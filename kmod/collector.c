@@ -156,6 +156,9 @@ static int mark_all(struct gch *g)
 
 	if (err)
 		return err;
+	env_lock(&g->core.lock);
+	gch_ask_begin(&g->core);
+	env_unlock(&g->core.lock);
 	do {
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
@@ -163,8 +166,12 @@ static int mark_all(struct gch *g)
 		more = gch_crew_mark(g, ktime_get_ns() + MARK_NS, true) ||
 			gch_mark_some(&g->core, MARK_BATCH);
 		env_unlock(&g->core.lock);
+		if (!more && g->core.ask_head) {
+			err = gch_callback_ask_about(g);
+			more = !err;
+		}
 	} while (more);
-	return 0;
+	return err;
 }
 
 /** gch_cycle_verify() - verify the heap if that is wanted; core.lock held
@@ -182,20 +189,38 @@ void gch_cycle_verify(struct gch *g)
 	gch_kill(g);
 }
 
+/* World stopped, all marked: as in tracer.c, where the program runs meanwhile. */
+static int finalize_all(struct gch *g)
+{
+	int err = 0;
+	bool ask;
+
+	env_lock(&g->core.lock);
+	gch_cycle_finish(&g->core);
+	gch_cycle_verify(g);
+	gch_cycle_pause(&g->core, true);
+	gch_cycle_finalize(&g->core);
+	do {
+		while (gch_final_some(&g->core, MARK_BATCH))
+			cond_resched();
+		ask = g->core.ask_head;
+		env_unlock(&g->core.lock);
+		if (ask)
+			err = gch_callback_ask_about(g);
+		env_lock(&g->core.lock);
+	} while (ask && !err);
+	gch_unlock(g);
+	return err;
+}
+
 /* World stopped; it is let go by the caller. */
 static void thaw(struct gch *g, bool marked)
 {
 	env_lock(&g->core.lock);
-	if (marked) {
-		gch_cycle_finish(&g->core);
-		gch_cycle_verify(g);
-		gch_cycle_finalize(&g->core);
-		while (gch_final_some(&g->core, MARK_BATCH))
-			cond_resched();
+	if (marked)
 		gch_cycle_sweep(&g->core);
-	} else {
+	else
 		gch_cycle_abandon(&g->core);
-	}
 	gch_unlock(g);
 }
 
@@ -217,7 +242,10 @@ static int pause_and_mark(struct gch *g)
 		thaw(g, false);
 		goto out;
 	}
+	gch_callback_begin(g);
 	err = mark_all(g);
+	if (!err)
+		err = finalize_all(g);
 	thaw(g, !err);
 	gch_world_start(&g->world);
 	t2 = ktime_get_ns();

@@ -32,6 +32,7 @@ static void gch_release_last(struct kref *ref)
 	gch_roots_destroy(&g->roots);
 	gch_world_destroy(&g->world);
 	gch_mapping_close(g);
+	gch_callback_destroy(&g->callback);
 	kfree(g);
 }
 

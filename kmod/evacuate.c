@@ -112,7 +112,7 @@ bool gch_evacuate_begin(struct gch *g, bool again)
 	u32 room, at = 0;
 	int err = -ENOMEM;
 
-	if (!READ_ONCE(g->evacuate) || !READ_ONCE(g->concurrent))
+	if (!READ_ONCE(g->evacuate) || !READ_ONCE(g->concurrent) || READ_ONCE(g->core.nasks))
 		return false;
 	env_lock(&g->core.lock);
 	while (!again && gch_evac_retry(&g->core, &at, GATHER_BATCH))

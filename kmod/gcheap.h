@@ -95,16 +95,27 @@ struct gch_requests {
  * struct gch_callback - the program's callback thread
  * @thread: its number, GCH_NO_SLOT: none
  * @lost: it has died; @left: in a pause it became a thread like others
- * @pause: number of the last pause that asked; @open: it still does
+ * @pause: number of the last question; @open: it waits for an answer; @failed: in vain
+ * @roots: it is for roots; else it is about the first @nobjects of @objects
+ * @words: room for an answer, the thread's; and @objects, which are the collector's until it
+ *	is asked. Memory of the first one that there is, for all.
+ * @timeout: ms that a pause's questions may take; @spent: ns that those of the last one did
  * @asked: the thread waits here; @answered: the collector
- * Under core.lock.
+ * Under core.lock; @words and @spent are the thread's and the collector's alone.
  */
 struct gch_callback {
 	u32 thread;
 	bool lost;
 	bool left;
 	bool open;
+	bool failed;
+	bool roots;
 	u64 pause;
+	u64 *words;
+	u64 *objects;
+	u32 nobjects;
+	u32 timeout;
+	u64 spent;
 	wait_queue_head_t asked;
 	wait_queue_head_t answered;
 };
@@ -360,7 +371,10 @@ long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* callback.c */
 void gch_callback_init(struct gch_callback *cb);
+void gch_callback_destroy(struct gch_callback *cb);
+void gch_callback_begin(struct gch *g);
 int gch_callback_ask(struct gch *g);
+int gch_callback_ask_about(struct gch *g);
 void gch_callback_end(struct gch *g, u32 thread, bool lost);
 int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 

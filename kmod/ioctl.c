@@ -258,14 +258,15 @@ static int do_cache_create(struct gch *g, union gch_arg *arg)
 	u32 fills = 0;
 	int err;
 
-	if (a->pad || a->layout > GCHEAP_TYPED)
+	if (a->pad || a->layout > GCHEAP_ASK)
 		return -EINVAL;
 	if (a->flags & GCHEAP_CACHE_LARGE ? a->cell_size :
 	    a->cell_size < GCHEAP_GRANULE || a->cell_size > GCHEAP_CELL_MAX ||
 	    a->cell_size % GCHEAP_GRANULE)
 		return -EINVAL;
 	if (a->flags & GCHEAP_CACHE_MOVABLE &&
-	    (a->flags & GCHEAP_CACHE_LARGE || a->layout == GCHEAP_CONSERVATIVE))
+	    (a->flags & GCHEAP_CACHE_LARGE ||
+	     (a->layout != GCHEAP_NOSCAN && a->layout != GCHEAP_TYPED)))
 		return -EINVAL;
 	err = layout_copy(&c, a);
 	if (err)

@@ -59,7 +59,7 @@ bool gch_pace_young(const struct gch *g)
 	const struct gch_pace *p = &g->pace;
 	u8 young = READ_ONCE(g->young);
 
-	if (!young || !g->sticky)
+	if (!young || !g->sticky || g->core.nasks)
 		return false;
 	return young > 1 ||
 	       (!p->skip && gch_plan_young(p->goal, p->full, found(g), p->youngs));

@@ -166,6 +166,38 @@ static u32 log_cap(const struct gch *g, u64 budget)
 	return clamp_t(u64, div64_u64(budget, 2 * g->pace.page_ns), CAP_MIN, GCH_LOG / 2);
 }
 
+/* World stopped, core.lock held: whether there is more. */
+static bool mark_on(struct gch *g, u64 deadline)
+{
+	return gch_stress_abort() || gch_crew_mark(g, deadline, true) ||
+		gch_weak_settle(&g->core, STEP, true);
+}
+
+/*
+ * World stopped: until nothing is left to mark, nor to ask about. Return: 0; -EAGAIN: not by
+ * the deadline, time for questions not counted; -ETIME, -ENXIO as of these.
+ */
+static int mark_and_ask(struct gch *g, u64 deadline)
+{
+	u64 asked = g->callback.spent;
+	bool more;
+	int err = 0;
+
+	do {
+		env_lock(&g->core.lock);
+		do
+			more = mark_on(g, deadline + g->callback.spent - asked);
+		while (more && ktime_get_ns() < deadline + g->callback.spent - asked);
+		env_unlock(&g->core.lock);
+		if (more)
+			return -EAGAIN;
+		more = READ_ONCE(g->core.ask_head);
+		if (more)
+			err = gch_callback_ask_about(g);
+	} while (more && !err);
+	return err;
+}
+
 /* It took so long to scan pages and what they led to. */
 static void learn_cost(struct gch *g, u64 pages, u64 ns)
 {
@@ -178,21 +210,22 @@ static void learn_cost(struct gch *g, u64 pages, u64 ns)
 /* World stopped at @stopped, roots marked from. -EAGAIN: it would take too long. */
 static int finish_marking(struct gch *g, u64 stopped, u64 budget)
 {
-	u64 t0 = ktime_get_ns(), deadline = stopped + budget, pages;
-	bool more;
+	u64 t0 = ktime_get_ns(), asked = g->callback.spent, pages;
+	int err;
 
 	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
 	pages = g->core.n.pages_rescanned;
+	gch_ask_begin(&g->core);
 	gch_track_logged(g);
-	do {
-		more = gch_stress_abort() || gch_crew_mark(g, deadline, true) ||
-			gch_weak_settle(&g->core, STEP, true);
-	} while (more && ktime_get_ns() < deadline);
-	learn_cost(g, g->core.n.pages_rescanned - pages, ktime_get_ns() - t0);
 	env_unlock(&g->core.lock);
-	return more || gch_stress_abort() ? -EAGAIN : 0;
+	err = mark_and_ask(g, stopped + budget + asked);
+	env_lock(&g->core.lock);
+	learn_cost(g, g->core.n.pages_rescanned - pages,
+		   ktime_get_ns() - t0 - (g->callback.spent - asked));
+	env_unlock(&g->core.lock);
+	return err ?: gch_stress_abort() ? -EAGAIN : 0;
 }
 
 /* Words to put marks aside, for checks that are wanted; without the lock. */
@@ -223,7 +256,7 @@ static void check_report(struct gch *g, const struct gch_check *c)
 /* World stopped, marking complete: mark again. Return: 0, or -ENXIO. */
 static int check_marks(struct gch *g, struct gch_check *c)
 {
-	bool begun;
+	bool begun, ask;
 	int err;
 
 	env_lock(&g->core.lock);
@@ -232,12 +265,19 @@ static int check_marks(struct gch *g, struct gch_check *c)
 	if (!begun)
 		return 0;
 	gch_snapshot_end(&g->roots.snapshot);
-	/* What cannot be read a second time is not compared. */
+	gch_callback_begin(g);
+	/* What cannot be read a second time, or is not answered, is not compared. */
 	err = gch_roots_show(g);
-	while (gch_mark_some(&g->core, STEP))
-		if (gch_mm_deserted(&g->world))
-			err = -ENXIO;
+	do {
+		while (gch_mark_some(&g->core, STEP))
+			if (gch_mm_deserted(&g->world))
+				err = -ENXIO;
+		ask = !err && g->core.ask_head;
+		if (ask)
+			err = gch_callback_ask_about(g);
+	} while (ask && !err);
 	env_lock(&g->core.lock);
+	gch_ask_skip(&g->core);
 	gch_check_end(&g->core, c);
 	if (!err)
 		check_report(g, c);
@@ -287,6 +327,7 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 		thaw(g, err);
 		goto out;
 	}
+	gch_callback_begin(g);
 	err = gch_stress_abort() ? -EAGAIN : gch_roots_mark(g);
 	if (!err)
 		err = finish_marking(g, t1, budget);
@@ -331,6 +372,52 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	return err;
 }
 
+static void set_paused(struct gch *g, bool paused)
+{
+	env_lock(&g->core.lock);
+	gch_cycle_pause(&g->core, paused);
+	gch_unlock(g);
+	if (!paused)
+		wake_up_all(&g->thawed);
+}
+
+/*
+ * What dead objects lead to that finalizers have brought back is asked of the stopped program,
+ * too. Nothing that was asked about before has changed: it does not see them yet.
+ */
+static int ask_pause(struct gch *g)
+{
+	u64 t0, t1, t2;
+	int err;
+
+	set_paused(g, true);
+	trace_gcheap_pause_begin(g);
+	t0 = ktime_get_ns();
+	err = gch_world_stop(&g->world, STOP_TIMEOUT_NS);
+	t1 = ktime_get_ns();
+	if (!err) {
+		gch_callback_begin(g);
+		err = gch_callback_ask_about(g);
+		gch_world_start(&g->world);
+		t2 = ktime_get_ns();
+		gch_stat_pause(g, t1 - t0, t2 - t0);
+	}
+	set_paused(g, false);
+	trace_gcheap_pause_end(g, err);
+	return err;
+}
+
+/* With the program running, but for these pauses: 0, or -errno of an attempt. */
+static int finalize_all(struct gch *g)
+{
+	int err;
+
+	do
+		err = drain_and(g, finalize);
+	while (!err && READ_ONCE(g->core.ask_head) && !(err = ask_pause(g)));
+	return err;
+}
+
 /**
  * gch_trace() - mark while the program runs
  * @young: marks are those of the last cycle, which g->sticky said
@@ -358,7 +445,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad)
 	err = trace_pauses(g, bad);
 	if (!err) {
 		gch_evacuate_settle(g);
-		err = drain_and(g, finalize);
+		err = finalize_all(g);
 	}
 	env_lock(&g->core.lock);
 	if (err) {

@@ -321,12 +321,14 @@ enum {
 #define GCHEAP_FEAT_COMPACT	(1ULL << 9)	/* GCHEAP_COLLECT_COMPACT, _PARAM_RELEASE */
 #define GCHEAP_FEAT_EVACUATE	(1ULL << 10)	/* GCHEAP_CACHE_MOVABLE */
 #define GCHEAP_FEAT_RESIZE	(1ULL << 11)	/* GCHEAP_IOC_RESIZE */
+#define GCHEAP_FEAT_ASK		(1ULL << 12)	/* GCHEAP_ASK; a callback thread's timeout */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
 				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
-				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE)
+				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE | \
+				 GCHEAP_FEAT_ASK)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
 					      * keep objects of movable caches from
@@ -365,6 +367,7 @@ enum {				/* gcheap_cache_create.layout */
 	GCHEAP_CONSERVATIVE	= 0,
 	GCHEAP_NOSCAN		= 1,
 	GCHEAP_TYPED		= 2,
+	GCHEAP_ASK		= 3,	/* what objects refer to is asked of GCHEAP_IOC_CALLBACK */
 	/* reserved: shapes selected by a header word */
 };
 #define GCHEAP_CACHE_LARGE	(1u << 0) /* for GCHEAP_IOC_LARGE; cell_size is 0 */
@@ -379,10 +382,16 @@ enum {				/* gcheap_cache_create.layout */
 
 /**
  * struct gcheap_cache_create - GCHEAP_IOC_CACHE_CREATE
- * @layout: GCHEAP_CONSERVATIVE, _NOSCAN, _TYPED
+ * @layout: GCHEAP_CONSERVATIVE, _NOSCAN, _TYPED, _ASK
  * @cell_size: bytes, multiple of 16 in [16, GCHEAP_CELL_MAX]; 0 with _LARGE
  * @cache: out: its number
  * @span_bytes, @ncells: out: geometry of its spans
+ *
+ * Objects of GCHEAP_ASK caches are not looked at by the kernel. In the pause that is to end the
+ * marking the callback thread (see there) is asked about each of them that is marked, and
+ * what it tells is kept; so there has to be such a thread, or else collections fail
+ * as soon as one is marked. No collection is young while a heap has such a cache, and no
+ * object is given another address.
  *
  * Typed only, else 0. A cell is a fixed part of @fixed_words 8-byte words and
  * then as many elements of @elem_words words as fit, or as the word number
@@ -710,17 +719,27 @@ struct gcheap_verify {
 #define GCHEAP_CALLBACK_MORE	(1u << 0) /* this is not all: return at once */
 #define GCHEAP_CALLBACK_END	(1u << 1) /* be a thread like others again */
 #define GCHEAP_CALLBACK_WORDS	512
+#define GCHEAP_CALLBACK_TIMEOUT_MAX 20000
 /**
- * struct gcheap_callback - GCHEAP_IOC_CALLBACK: tell roots that only code can find
+ * struct gcheap_callback - GCHEAP_IOC_CALLBACK: tell what only code can find
  * @thread: the caller's number. It becomes the heap's callback thread: pauses do not
  *	stop it, and its registers, stack and TLS are no roots. EBUSY: another one is.
- * @pause: in: the pause that is being answered, 0: none; out: one that asks
+ * @pause: in: number of the question that is being answered, 0: none; out: of the next one
  * @words, @n: user address of words that may be pointers, at most _CALLBACK_WORDS
- * Without flags the call waits for a pause that asks (EINTR: any signal). The thread
- * looks at the stopped program, changes nothing in the heap, waits for nobody, and
- * calls again with what it has found. EAGAIN: it took longer than 200 ms; the pause has
- * ended without a result, and what was told does not count. A callback thread that dies
- * without _END leaves a heap whose collections fail (EAGAIN) until there is another.
+ * @timeout: ms that all questions of a pause together may take, at most _TIMEOUT_MAX;
+ *	0: 200. Of the last call
+ * @objects: user address of room for _CALLBACK_WORDS addresses
+ * @nobjects: out: so many of them the question is about; 0: it is for roots
+ * Without flags the call waits for a question (EINTR: any signal). The thread looks at the
+ * stopped program, changes nothing in the heap, waits for nobody, and calls again with what it
+ * has found: roots that only the program knows, once in each pause; or what these objects of
+ * GCHEAP_ASK caches refer to. Each is marked, and was handed out, and may have become
+ * unreachable since the collection began; in a pause each is asked about once.
+ *
+ * EAGAIN: it took too long; the pause has ended without a result, the collection has failed,
+ * and what was told does not count. So it is if there is no room at @objects (EFAULT). A
+ * callback thread that dies without _END leaves a heap whose collections fail (EAGAIN)
+ * until there is another. The first call may be ENOMEM.
  */
 struct gcheap_callback {
 	__u32 size;
@@ -729,6 +748,9 @@ struct gcheap_callback {
 	__u32 n;
 	__u64 words;
 	__u64 pause;
+	__u32 timeout;
+	__u32 nobjects;
+	__u64 objects;
 };
 
 /** struct gcheap_offheap - GCHEAP_IOC_OFFHEAP: memory elsewhere that goes with objects
@@ -801,7 +823,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizer) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizers) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
-GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 48);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_offheap) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_lend) == 16);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);

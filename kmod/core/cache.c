@@ -38,6 +38,7 @@ int gch_cache_create(struct gch_heap *h, const struct gch_cache *proto)
 	}
 	h->npast_end += !!(c->flags & GCHEAP_CACHE_PAST_END);
 	h->npairs += !!(c->flags & GCHEAP_CACHE_EPHEMERON);
+	h->nasks += c->layout == GCHEAP_ASK;
 	h->cache[i] = c;
 	h->ncaches = max(h->ncaches, i + 1);
 	return i;
@@ -70,6 +71,7 @@ int gch_cache_destroy(struct gch_heap *h, u32 cache)
 		return -EBUSY;
 	h->npast_end -= !!(c->flags & GCHEAP_CACHE_PAST_END);
 	h->npairs -= !!(c->flags & GCHEAP_CACHE_EPHEMERON);
+	h->nasks -= c->layout == GCHEAP_ASK;
 	h->cache[cache] = NULL;
 	gch_cache_free_maps(c);
 	env_free(c);

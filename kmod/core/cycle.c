@@ -53,6 +53,7 @@ void gch_cycle_trace(struct gch_heap *h, bool young)
 
 void gch_cycle_resume(struct gch_heap *h)
 {
+	gch_ask_end(h);
 	gch_phase_set(h, GCHEAP_PHASE_TRACE);
 }
 
@@ -83,8 +84,20 @@ void gch_cycle_finalize(struct gch_heap *h)
 	gch_final_begin(h);
 }
 
+/*
+ * In FINALIZE the world is stopped, too, or not any more: then structure is frozen (I1), so
+ * that the program can be asked about objects.
+ */
+void gch_cycle_pause(struct gch_heap *h, bool paused)
+{
+	env_assert_held(&h->lock);
+	WRITE_ONCE(h->paused, paused);
+}
+
 void gch_cycle_sweep(struct gch_heap *h)
 {
+	gch_cycle_pause(h, false);
+	gch_ask_end(h);
 	gch_sweep_begin(h);
 	gch_phase_set(h, GCHEAP_PHASE_SWEEP);
 }
@@ -97,7 +110,9 @@ void gch_cycle_end(struct gch_heap *h)
 
 void gch_cycle_abandon(struct gch_heap *h)
 {
+	gch_cycle_pause(h, false);
 	gch_mark_drop(h);
+	gch_ask_end(h);
 	gch_dirty_forget(h);
 	gch_weak_forget(h);
 	gch_final_end(h);

@@ -200,7 +200,8 @@ void gch_final_begin(struct gch_heap *h)
  *
  * Lock held, phase FINALIZE; the program may run. All are picked before the first is
  * marked, so that an object does not keep another's finalizer waiting: order is the
- * program's affair. Return: whether there is more to do.
+ * program's affair. Return: whether there is more to do; if not, there may be objects to ask
+ * about (ask.c), and then again.
  */
 bool gch_final_some(struct gch_heap *h, u32 n)
 {
@@ -209,8 +210,11 @@ bool gch_final_some(struct gch_heap *h, u32 n)
 	env_assert_held(&h->lock);
 	if (look(h, n * LOOKS) || mark_dying(h, n) || gch_mark_drain(h, n))
 		return true;
-	if (f->dying && ((!h->weak.clearing && gch_weak_settle(h, n, true)) ||
-			 gch_weak_clear(h, n)))
+	if (f->dying && !h->weak.clearing && gch_weak_settle(h, n, true))
+		return true;
+	if (h->ask_head)
+		return false;
+	if (f->dying && gch_weak_clear(h, n))
 		return true;
 	gch_final_end(h);
 	return false;

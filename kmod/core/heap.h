@@ -71,6 +71,7 @@ static_assert(GCH_KERN_SLOTS == GCH_BLOCK_SLOTS, "a block's slots share a page")
  *	its frame in a ring; 0: it is alone (mesh.c)
  * @used: slots that are in spans, a bit each
  * @nused: their number
+ * @nasks: spans of caches that are GCHEAP_ASK
  * @weak: pages with weak words whose referents were not marked when they were looked at
  * @dirty: pages to be looked at again by the marker, a bit each
  * @stale: pages to be settled by the flip or after it, likewise (evacuate.c)
@@ -89,6 +90,7 @@ struct gch_chunk {
 	u64 stale[GCH_CHUNK_PAGES / 64];
 	u64 logged[GCH_CHUNK_PAGES / 64];
 	u32 nused;
+	u32 nasks;
 };
 
 /**
@@ -400,6 +402,7 @@ struct gch_heap {
 	struct gch_params param;
 
 	u32 phase;			/* written by phase.c only */
+	bool paused;			/* in FINALIZE: the world is stopped */
 	bool black;			/* what is handed out is marked: since TRACE began */
 	bool colour;			/* spans of the other one await the sweep */
 	u32 sweep_at;			/* next slot to sweep */
@@ -411,6 +414,8 @@ struct gch_heap {
 	u32 nbusy;
 	struct gch_worker worker[GCH_WORKERS];	/* the first has h->lock, or stopped the world */
 	struct gch_weak weak;
+	bool asking;			/* about what is marked (ask.c) */
+	u32 ask_head, ask_tail;		/* spans in which that is so, 1 + id; under qlock */
 	u64 ndirty;			/* dirty pages */
 	u32 dirty_at;			/* none in chunks below */
 
@@ -418,6 +423,7 @@ struct gch_heap {
 	u32 ncaches;			/* highest number + 1 */
 	u32 npast_end;			/* caches with GCHEAP_CACHE_PAST_END */
 	u32 npairs;			/* and with GCHEAP_CACHE_EPHEMERON */
+	u32 nasks;			/* and of layout GCHEAP_ASK */
 	struct gch_thread **thread;
 	u32 max_threads;
 	u32 nthreads;
@@ -488,6 +494,7 @@ void gch_thread_roots(struct gch_heap *h);
 void gch_thread_last_roots(struct gch_heap *h);
 u32 gch_thread_cursor(struct gch_heap *h, u32 id);
 bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r);
+u32 gch_thread_at(struct gch_heap *h, u32 id);
 u32 gch_thread_reach(struct gch_heap *h, u32 id);
 void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r);
 void gch_thread_free(struct gch_heap *h, u32 number);
@@ -622,9 +629,16 @@ void gch_cycle_stop(struct gch_heap *h);
 void gch_cycle_mark(struct gch_heap *h);
 void gch_cycle_finish(struct gch_heap *h);
 void gch_cycle_finalize(struct gch_heap *h);
+void gch_cycle_pause(struct gch_heap *h, bool paused);
 void gch_cycle_sweep(struct gch_heap *h);
 void gch_cycle_end(struct gch_heap *h);
 void gch_cycle_abandon(struct gch_heap *h);
+
+/* ask.c */
+void gch_ask_begin(struct gch_heap *h);
+u32 gch_ask_take(struct gch_heap *h, u64 *addr, u32 max);
+void gch_ask_skip(struct gch_heap *h);
+void gch_ask_end(struct gch_heap *h);
 
 /* check.c */
 #define GCH_CHECK_STEPS	16
@@ -685,7 +699,7 @@ static inline u32 gch_final_bucket(const struct gch_finals *f, u64 addr)
 /* The world is stopped or being stopped: structure must not change (I1). */
 static inline bool gch_phase_frozen(const struct gch_heap *h)
 {
-	return h->phase >= GCHEAP_PHASE_STOP && h->phase <= GCHEAP_PHASE_FINISH;
+	return (h->phase >= GCHEAP_PHASE_STOP && h->phase <= GCHEAP_PHASE_FINISH) || h->paused;
 }
 
 static inline struct gch_chunk *gch_chunk(const struct gch_heap *h, u32 c)

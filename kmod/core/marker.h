@@ -140,6 +140,9 @@ u32 gch_queue_pop(struct gch_heap *h, struct gch_worker *w);
 bool gch_queue_done(struct marker *m, struct gch_slot *s, bool (*left)(const struct marker *m));
 bool gch_queue_idle(struct gch_heap *h, struct gch_worker *w);
 
+/* ask.c */
+void gch_ask_push(struct gch_heap *h, struct gch_slot *s, u32 id);
+
 /* scan.c */
 void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id);
 void gch_scan_fetch(const struct gch_heap *h, u32 id);

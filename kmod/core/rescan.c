@@ -173,7 +173,7 @@ bool gch_window_open(struct gch_heap *h, u64 page, struct window *w, struct mark
 	/* Unlike a span that is scanned whole, it has to be queued for what it marks. */
 	m->own.bytes = 0;
 	m->own.len = 0;
-	return true;
+	return m->scan.c->layout != GCHEAP_ASK;
 }
 
 /**

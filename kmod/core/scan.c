@@ -397,13 +397,16 @@ static bool cells_left(const struct marker *m)
 }
 
 /*
- * A large object that is being made, and black, when marking is checked: what is left in it from
- * earlier use was not looked at by the marking that is checked.
+ * Not what the program is asked about; nor a large object that is being made, and black, when
+ * marking is checked: what is left in it from earlier use was not looked at by the marking that
+ * is checked.
  */
-static bool unfinished(const struct marker *m)
+static bool is_read(const struct marker *m)
 {
-	return m->h->weak.checking && m->own.d->state == GCHEAP_SPAN_LARGE &&
-	       !(m->own.d->flags & GCHEAP_SPANF_ZERO);
+	if (m->scan.c->layout == GCHEAP_ASK)
+		return false;
+	return !m->h->weak.checking || m->own.d->state != GCHEAP_SPAN_LARGE ||
+	       m->own.d->flags & GCHEAP_SPANF_ZERO;
 }
 
 static void scan_all(struct marker *m)
@@ -411,7 +414,7 @@ static void scan_all(struct marker *m)
 	bool typed = m->scan.c->layout == GCHEAP_TYPED;
 
 	scan_begin(m);
-	if (likely(!unfinished(m)))
+	if (likely(is_read(m)))
 		while (typed ? scan_precise(m) : scan_conservative(m))
 			;
 	scan_end(m);
@@ -437,6 +440,10 @@ void gch_scan_span(struct gch_heap *h, struct gch_worker *w, u32 id)
 
 	gch_marker_init(&m, h, w);
 	gch_scan_init(&m, &r);
+	if (unlikely(h->asking && m.scan.c->layout == GCHEAP_ASK)) {
+		gch_ask_push(h, r.s, id);
+		return;
+	}
 	do
 		scan_all(&m);
 	while (cells_left(&m) || gch_queue_done(&m, r.s, cells_left));

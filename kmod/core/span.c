@@ -125,6 +125,7 @@ static int span_make(struct gch_heap *h, u32 cache, u32 nslots, u32 ncells,
 	for (i = 0; i < nslots; i++)
 		WRITE_ONCE(gch_desc(h, id + i)->head, id + 1);
 	c->nspans++;
+	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nasks += c->layout == GCHEAP_ASK;
 	gch_heap_grown(h, bytes);
 	*id_out = id;
 	return 0;
@@ -139,9 +140,12 @@ int gch_span_bare(struct gch_heap *h, u32 cache, u32 *id)
 }
 
 /* It does not count any more. */
-static void span_leave(struct gch_heap *h, const struct gcheap_span *d)
+static void span_leave(struct gch_heap *h, u32 id, const struct gcheap_span *d)
 {
-	h->cache[d->cache]->nspans--;
+	struct gch_cache *c = h->cache[d->cache];
+
+	c->nspans--;
+	gch_chunk(h, id / GCHEAP_CHUNK_SLOTS)->nasks -= c->layout == GCHEAP_ASK;
 	h->n.heap_bytes -= (u64)d->nslots << GCHEAP_SLOT_SHIFT;
 }
 
@@ -166,7 +170,7 @@ void gch_span_free(struct gch_heap *h, u32 id)
 	env_assert_held(&h->lock);
 	if (d->flags & GCHEAP_SPANF_MESHED)
 		h->ops->drop(h, id, d->nslots);
-	span_leave(h, d);
+	span_leave(h, id, d);
 	span_unmake(h, id);
 }
 
@@ -181,7 +185,7 @@ void gch_span_moved(struct gch_heap *h, u32 id)
 
 	d->state = GCHEAP_SPAN_MOVED;
 	h->moved_slots += d->nslots;
-	span_leave(h, d);
+	span_leave(h, id, d);
 }
 
 /** gch_span_reuse() - the addresses may be those of other objects from now on */

@@ -230,8 +230,8 @@ u32 gch_thread_cursor(struct gch_heap *h, u32 id)
 			     h->ops->tcb_pos(h, owner, cache));
 }
 
-/* Where an owned span's thread stands in it, by the program's word. */
-static u32 exact_cursor(struct gch_heap *h, u32 id)
+/** gch_thread_at() - where an owned span's thread stands in it, by the program's word */
+u32 gch_thread_at(struct gch_heap *h, u32 id)
 {
 	u32 owner = gch_slot(h, id)->owner, cache = gch_desc(h, id)->cache;
 	const struct gch_batch *b = h->thread[owner]->batch[cache];
@@ -248,7 +248,7 @@ static u32 exact_cursor(struct gch_heap *h, u32 id)
 bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r)
 {
 	env_assert_held(&h->lock);
-	return r->cell < exact_cursor(h, r->id);
+	return r->cell < gch_thread_at(h, r->id);
 }
 
 /**
@@ -259,7 +259,7 @@ bool gch_thread_handed_out(struct gch_heap *h, const struct gch_ref *r)
  */
 u32 gch_thread_reach(struct gch_heap *h, u32 id)
 {
-	return min(exact_cursor(h, id), gch_desc(h, id)->ncells - 1u) + 1;
+	return min(gch_thread_at(h, id), gch_desc(h, id)->ncells - 1u) + 1;
 }
 
 /**
@@ -271,7 +271,7 @@ u32 gch_thread_reach(struct gch_heap *h, u32 id)
 void gch_thread_commit_cell(struct gch_heap *h, const struct gch_ref *r)
 {
 	env_assert_held(&h->lock);
-	gch_span_commit(h, r->id, min(exact_cursor(h, r->id), r->cell + 1));
+	gch_span_commit(h, r->id, min(gch_thread_at(h, r->id), r->cell + 1));
 }
 
 static void batch_commit(struct gch_heap *h, struct gch_thread *t, u32 cache)

@@ -30,6 +30,7 @@ struct verifier {
 	struct gch_fault *f;
 	u64 heap_bytes, meta_bytes, frames, meshed, stale;
 	u32 nowned, moved;
+	u32 asks;
 };
 
 static bool wrong(struct verifier *v, u32 code, u32 where, u64 detail)
@@ -331,6 +332,7 @@ static bool check_span(struct verifier *v, u32 id, const struct gcheap_span *d)
 	}
 	v->heap_bytes += (u64)d->nslots << GCHEAP_SLOT_SHIFT;
 	v->h->cache[d->cache]->seen_spans++;
+	v->asks += v->h->cache[d->cache]->layout == GCHEAP_ASK;
 	return true;
 }
 
@@ -353,6 +355,7 @@ static bool check_chunk(struct verifier *v, u32 number)
 	const struct gch_chunk *c = gch_chunk(v->h, number);
 	u32 first = number * GCHEAP_CHUNK_SLOTS, id, used;
 
+	v->asks = 0;
 	used = weight(c->used, ARRAY_SIZE(c->used));
 	if (c->nused != used)
 		return wrong(v, 2, first, used);
@@ -369,6 +372,8 @@ static bool check_chunk(struct verifier *v, u32 number)
 		if (!check_span(v, id, d))
 			return false;
 	}
+	if (c->nasks != v->asks)
+		return wrong(v, 10, first, c->nasks);
 	v->stale += weight(c->stale, ARRAY_SIZE(c->stale));
 	v->meta_bytes += gch_chunk_pages(c) * GCH_PAGE_SIZE + sizeof(*c);
 	v->frames += chunk_frames(c);
@@ -485,7 +490,7 @@ static bool check_totals(struct verifier *v)
 	if (h->evac.nstale != v->stale || (v->stale && h->evac.state == GCH_EVAC_NONE))
 		return wrong(v, 14, 0, v->stale);
 	if (!marking(h) && (h->qhead || h->qtail || h->qlen || h->shared || h->nbusy ||
-			    h->worker->ahead.n))
+			    h->worker->ahead.n || h->ask_head || h->ask_tail))
 		return wrong(v, 9, h->qhead, h->qlen);
 	return true;
 }

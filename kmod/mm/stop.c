@@ -933,6 +933,19 @@ bool gch_world_is(struct gch_world *w, u32 slot)
 	return is;
 }
 
+/** gch_world_has() - is there a thread attached at @slot that is not dead? */
+bool gch_world_has(struct gch_world *w, u32 slot)
+{
+	struct gch_thread *t;
+	bool has;
+
+	rcu_read_lock();
+	t = xa_load(&w->slots, slot);
+	has = t && !thread_gone(t);
+	rcu_read_unlock();
+	return has;
+}
+
 /* An attached thread that is gone loses its slot. Return: it, or GCH_NO_SLOT. */
 static u32 herd_take_dead(struct gch_world *w, struct list_head *gone)
 {

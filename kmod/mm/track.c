@@ -91,7 +91,9 @@ vm_fault_t gch_track_mkwrite(struct gch *g, struct vm_fault *vmf)
 {
 	struct gch_track *t = &g->track;
 
-	if (unlikely(gch_track_full(t)) && !fatal_signal_pending(current)) {
+	/* Nor would the pause come to an end if the callback thread waited for that. */
+	if (unlikely(gch_track_full(t)) && !READ_ONCE(g->callback.open) &&
+	    !fatal_signal_pending(current)) {
 		atomic64_inc(&t->waits);
 		wait_event_killable_timeout(g->thawed, !gch_track_full(t) || READ_ONCE(g->dead),
 					    1);

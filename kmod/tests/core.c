@@ -6,6 +6,7 @@
 ulong gch_rules_off;
 #endif
 
+#include "../core/ask.c"
 #include "../core/cache.c"
 #include "../core/check.c"
 #include "../core/cycle.c"

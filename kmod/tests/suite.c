@@ -39,6 +39,7 @@ SUITE(free, GCT_FREE_CASES);
 SUITE(final, GCT_FINAL_CASES);
 SUITE(mark, GCT_MARK_CASES);
 SUITE(weak, GCT_WEAK_CASES);
+SUITE(ask, GCT_ASK_CASES);
 SUITE(sweep, GCT_SWEEP_CASES);
 SUITE(vacant, GCT_VACANT_CASES);
 SUITE(mesh, GCT_MESH_CASES);
@@ -51,6 +52,7 @@ SUITE(random, GCT_RANDOM_CASES);
 
 kunit_test_suites(&layout_suite, &plan_suite, &run_suite, &span_suite,
 		  &resize_suite, &free_suite, &final_suite, &mark_suite, &weak_suite,
+		  &ask_suite,
 		  &sweep_suite, &vacant_suite, &mesh_suite, &evac_suite, &cycle_suite,
 		  &verify_suite, &fail_suite, &hostile_suite, &random_suite);
 

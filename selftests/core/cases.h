@@ -98,6 +98,16 @@
 	X(weak_pairs_traced) \
 	X(weak_young)
 
+#define GCT_ASK_CASES(X)	\
+	X(ask_marked_only) \
+	X(ask_chain) \
+	X(ask_large) \
+	X(ask_above_cursor) \
+	X(ask_again) \
+	X(ask_abandoned) \
+	X(ask_final) \
+	X(ask_weak)
+
 #define GCT_SWEEP_CASES(X)	\
 	X(sweep_colour) \
 	X(sweep_on_demand) \
@@ -165,6 +175,7 @@
 	GCT_FINAL_CASES(X) \
 	GCT_MARK_CASES(X) \
 	GCT_WEAK_CASES(X) \
+	GCT_ASK_CASES(X) \
 	GCT_SWEEP_CASES(X) \
 	GCT_VACANT_CASES(X) \
 	GCT_MESH_CASES(X) \

@@ -42,6 +42,9 @@ static const struct kind kinds[] = {
 	  .elem_weak = 2 },
 	{ .layout = GCHEAP_TYPED, .flags = PAIRS | LARGE, .fixed = 1, .elem = 2,
 	  .length = 0, .elem_ptr = 2, .elem_weak = 1 },
+	{ .layout = GCHEAP_ASK, .cell = 16 },
+	{ .layout = GCHEAP_ASK, .cell = 112 },
+	{ .layout = GCHEAP_ASK, .flags = LARGE },
 };
 
 #define NKINDS	ARRAY_SIZE(kinds)
@@ -138,9 +141,15 @@ static void forget(struct model *m, u32 i)
 
 /* ---- The program ---- */
 
+/* What only the program understands is there in a disguise; what it has never written is not. */
+static u64 disguise(const struct obj *o, u64 value)
+{
+	return kinds[o->kind].layout == GCHEAP_ASK && value ? ~value : value;
+}
+
 static void write_word(struct model *m, struct obj *o, u32 w, u64 value)
 {
-	if (sim_store(m->s, o->addr + 8 * (u64)w, value))
+	if (sim_store(m->s, o->addr + 8 * (u64)w, disguise(o, value)))
 		o->words[w] = value;
 }
 
@@ -321,7 +330,7 @@ static void poison(struct model *m, const struct obj *o)
 	u32 w;
 
 	for (w = 0; w < o->bytes / 8; w++)
-		sim_store(m->s, o->addr + 8 * (u64)w, POISON);
+		sim_store(m->s, o->addr + 8 * (u64)w, disguise(o, POISON));
 }
 
 static void step_free(struct model *m)
@@ -625,7 +634,7 @@ static void search_found(struct model *m)
 
 		if (kinds[o->kind].layout == GCHEAP_TYPED)
 			each_typed(m, o, false, search_word);
-		else if (kinds[o->kind].layout == GCHEAP_CONSERVATIVE)
+		else if (kinds[o->kind].layout != GCHEAP_NOSCAN)
 			for (w = 0; w < o->bytes / 8; w++)
 				word_ambiguous(m, o->words[w]);
 	}
@@ -889,8 +898,19 @@ static void compare(struct model *m)
 
 		CHECK(o->marked);
 		for (w = 0; w < o->bytes / 8; w++)
-			CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), o->words[w]);
+			CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), disguise(o, o->words[w]));
 	}
+}
+
+/* Asked about an object: it was handed out, and is not free. */
+static void ask(struct sim *s, u64 addr)
+{
+	struct model *m = s->arg;
+	u32 i = find(m, addr);
+
+	CHECK(i != NONE && m->obj[i].addr == addr);
+	CHECK_EQ(kinds[m->obj[i].kind].layout, GCHEAP_ASK);
+	gch_mark_ambiguous(&s->h, m->obj[i].words, m->obj[i].bytes / 8);
 }
 
 /* The program goes on between the collector's slices. */
@@ -1027,6 +1047,7 @@ void model_run(const struct model_plan *plan, struct model_stats *st)
 	m->s = sim_open(SIM_SIZE);
 	m->s->arg = m;
 	m->s->roots = roots;
+	m->s->ask = ask;
 	m->s->judge = judge;
 	m->s->between = between;
 	m->s->slow = plan->slow;

@@ -618,6 +618,28 @@ static void stop(struct sim *s)
 	roots(s);
 }
 
+/* The program is asked about some of what is marked; false: there was nothing left. */
+static bool ask(struct sim *s)
+{
+	bool more = s->h.ask_head;
+	u64 addr[3];
+	u32 n = gch_ask_take(&s->h, addr, ARRAY_SIZE(addr)), i;
+
+	for (i = 0; i < n && s->ask; i++)
+		s->ask(s, addr[i]);
+	s->asked += n;
+	return more;
+}
+
+/* World stopped: all that is left. */
+static void mark_rest(struct sim *s, u32 n)
+{
+	do {
+		while (gch_mark_some(&s->h, n))
+			;
+	} while (ask(s));
+}
+
 void sim_evac_free(struct sim *s)
 {
 	env_free(s->h.evac.move);
@@ -680,8 +702,8 @@ void sim_mark_phase(struct sim *s)
 {
 	clear(s);
 	stop(s);
-	while (gch_mark_some(&s->h, 3))
-		;
+	gch_ask_begin(&s->h);
+	mark_rest(s, 3);
 	gch_cycle_finish(&s->h);
 	if (s->slow)
 		sim_verify(s);
@@ -725,7 +747,9 @@ void sim_trace_round(struct sim *s)
 void sim_trace_pause(struct sim *s)
 {
 	stop(s);
+	gch_ask_begin(&s->h);
 	gch_mark_drain(&s->h, 2);
+	ask(s);
 	gch_cycle_resume(&s->h);
 	slice(s);
 }
@@ -740,8 +764,7 @@ static void check(struct sim *s)
 		return;
 	CHECK(gch_check_begin(&s->h, &c));
 	roots(s);
-	while (gch_mark_some(&s->h, 100))
-		;
+	mark_rest(s, 100);
 	gch_check_end(&s->h, &c);
 	s->lost = c.lost;
 	s->lost_steps = c.steps;
@@ -767,13 +790,13 @@ static void flip(struct sim *s)
 void sim_trace_finish(struct sim *s)
 {
 	stop(s);
+	gch_ask_begin(&s->h);
 	collect(s);
 	while (gch_evac_record(&s->h, 100))
 		;
 	while (gch_dirty_scan(&s->h, 100))
 		;
-	while (gch_mark_some(&s->h, 100))
-		;
+	mark_rest(s, 100);
 	if (s->check)
 		check(s);
 	s->tracking = false;
@@ -832,7 +855,7 @@ void sim_finalize(struct sim *s)
 	do {
 		if (s->h.black)
 			slice(s);
-	} while (gch_final_some(&s->h, 2));
+	} while (gch_final_some(&s->h, 2) || ask(s));
 	if (s->slow)
 		sim_verify(s);
 }

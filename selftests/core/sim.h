@@ -32,6 +32,7 @@ struct sim_place {
  * @tracking: writes are noted in @written, a bit a page, for the marker to hear of
  * @check: check marking beside the program: @lost objects, the @lost_path of the first
  * @roots: called in each pause to mark from further roots
+ * @ask: answers for an object, @asked of which have been asked about
  * @judge: called when marking with the program running has come to its end
  * @between: called between the collector's slices, with the program running
  */
@@ -52,6 +53,8 @@ struct sim {
 	u64 lost, lost_path[GCH_CHECK_STEPS];
 	u32 lost_steps;
 	void (*roots)(struct sim *s);
+	void (*ask)(struct sim *s, u64 addr);
+	u64 asked;
 	void (*judge)(struct sim *s);
 	void (*between)(struct sim *s);
 	void *arg;
