@@ -38,7 +38,7 @@ TEST(cache_sizes)
 TEST(cache_layouts)
 {
 	struct raw h = raw_open(0);
-	struct gcheap_cache_create c = raw_cache_arg(3, 16);
+	struct gcheap_cache_create c = raw_cache_arg(GCHEAP_ASK + 1, 16);
 
 	CHECK_ERR(create(&h, c), EINVAL);
 	c.layout = ~0u;
