@@ -308,6 +308,24 @@ static int hear(struct gch *g, struct gcheap_callback *a)
 	}
 }
 
+/**
+ * gch_callback_is_asked() - whether a pause waits for the caller
+ *
+ * Then core.lock is held, so that it may look at what is frozen (I1).
+ */
+bool gch_callback_is_asked(struct gch *g)
+{
+	const struct gch_callback *cb = &g->callback;
+
+	if (likely(!READ_ONCE(cb->open)))
+		return false;
+	env_lock(&g->core.lock);
+	if (cb->open && gch_world_is(&g->world, cb->thread))
+		return true;
+	env_unlock(&g->core.lock);
+	return false;
+}
+
 /** gch_callback_call() - GCHEAP_IOC_CALLBACK */
 int gch_callback_call(struct gch *g, struct gcheap_callback *a)
 {

@@ -370,7 +370,7 @@ static int cycle(struct gch *g, u32 want)
 		gch_unlock(g);
 		gch_event(g, GCHEAP_EV_FAILED, -err, 0, 0);
 		trace_gcheap_cycle_end(g, err);
-		return err == -ENXIO ? err : -EAGAIN;
+		return err == -ENXIO || err == -ETIME ? err : -EAGAIN;
 	}
 	err = sweep_all(g);
 	if (err)
@@ -570,7 +570,8 @@ int gch_await_begun(struct gch *g)
  * @want: GCH_WANT_*
  * @cycle: out: number of the attempt, counted with those that failed
  *
- * Return: 0, -EAGAIN: attempts ended, -EINTR: a fatal signal, -ENXIO: dead.
+ * Return: 0, -EAGAIN: attempts ended, -ETIME: the callback thread did not answer, -EINTR: a fatal
+ * signal, -ENXIO: dead.
  */
 int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
 {

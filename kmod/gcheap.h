@@ -376,6 +376,7 @@ void gch_callback_begin(struct gch *g);
 int gch_callback_ask(struct gch *g);
 int gch_callback_ask_about(struct gch *g);
 void gch_callback_end(struct gch *g, u32 thread, bool lost);
+bool gch_callback_is_asked(struct gch *g);
 int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 
 /* lend.c */

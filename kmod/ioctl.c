@@ -906,7 +906,7 @@ static int do_info(struct gch *g, union gch_arg *arg)
 	struct gch_ref r;
 	int err;
 
-	err = gch_lock_thawed(g);
+	err = gch_callback_is_asked(g) ? 0 : gch_lock_thawed(g);
 	if (err)
 		return err;
 	err = -ENOENT;

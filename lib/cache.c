@@ -56,6 +56,24 @@ static struct gcheap_cache *gch_cache_of_kind(struct gcheap *h, enum gch_kind ki
 	return c;
 }
 
+/*
+ * Of objects that only code of the program's can search: lib/bdw answers for them (callback.c).
+ * @cell: 0: of any size
+ */
+struct gcheap_cache *gch_cache_asked(struct gcheap *h, uint32_t cell)
+{
+	GCH_ARG(gcheap_cache_create, arg);
+	struct gcheap_cache *c;
+
+	arg.layout = GCHEAP_ASK;
+	arg.flags = cell ? 0 : GCHEAP_CACHE_LARGE;
+	arg.cell_size = cell;
+	pthread_mutex_lock(&gch.lock);
+	c = gch_cache_make(h, &arg);
+	pthread_mutex_unlock(&gch.lock);
+	return c;
+}
+
 /* Threads that find the cursor's place from now on have an empty cursor there. */
 static void gch_publish(struct gcheap *h, enum gch_kind kind, int class,
 			struct gcheap_cache *c)

@@ -314,6 +314,7 @@ void *gch_cache_slow(struct gcheap_cache *c);
 void gch_kernel_visited(struct gcheap *h);
 struct gcheap_cache *gch_cache_by_class(struct gcheap *h, enum gch_kind kind, int class);
 struct gcheap_cache *gch_cache_by_large(struct gcheap *h, enum gch_kind kind);
+struct gcheap_cache *gch_cache_asked(struct gcheap *h, uint32_t cell);
 
 /* What is at an address. */
 struct gch_object {

@@ -74,6 +74,7 @@
  *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
  *   EAGAIN  the collection could not be completed (a root was unreadable, or
  *           the threads could not be stopped in time); nothing is lost
+ *   ETIME   nor that one, since the callback thread did not answer in time, or has died
  */
 #ifndef _UAPI_GCHEAP_H
 #define _UAPI_GCHEAP_H
@@ -389,7 +390,7 @@ enum {				/* gcheap_cache_create.layout */
  *
  * Objects of GCHEAP_ASK caches are not looked at by the kernel. In the pause that is to end the
  * marking the callback thread (see there) is asked about each of them that is marked, and
- * what it tells is kept; so there has to be such a thread, or else collections fail
+ * what it tells is kept; so there has to be such a thread, or else collections fail (ETIME)
  * as soon as one is marked. No collection is young while a heap has such a cache, and no
  * object is given another address.
  *
@@ -581,7 +582,7 @@ struct gcheap_tls {
 /** struct gcheap_collect - GCHEAP_IOC_COLLECT: a cycle that begins after the call;
  * calls made before it has begun share it. @cycle: out: its number, failed ones
  * counted: it is over when the status page's @cycles + @cycles_failed reach it.
- * EAGAIN (with _WAIT): it failed. */
+ * EAGAIN, ETIME (with _WAIT): it failed. */
 struct gcheap_collect {
 	__u32 size;
 	__u32 flags;
@@ -736,10 +737,11 @@ struct gcheap_verify {
  * GCHEAP_ASK caches refer to. Each is marked, and was handed out, and may have become
  * unreachable since the collection began; in a pause each is asked about once.
  *
- * EAGAIN: it took too long; the pause has ended without a result, the collection has failed,
- * and what was told does not count. So it is if there is no room at @objects (EFAULT). A
- * callback thread that dies without _END leaves a heap whose collections fail (EAGAIN)
- * until there is another. The first call may be ENOMEM.
+ * EAGAIN: it took too long; the pause has ended without a result, the collection has failed
+ * (ETIME), and what was told does not count. So it is if there is no room at @objects (EFAULT).
+ * A callback thread that dies without _END leaves a heap whose collections fail until there
+ * is another. The first call may be ENOMEM. GCHEAP_IOC_INFO does not wait for the end of a
+ * pause that asks the caller.
  */
 struct gcheap_callback {
 	__u32 size;

@@ -128,6 +128,15 @@ GCH_API void *GC_realloc(void *old, size_t size)
 	return p ? p : bdw_out_of_memory(size);
 }
 
+/* Until the kernel hears of it a mark procedure may be: of one that is new or free. */
+static void bdw_forget_asked(const struct gch_object *o)
+{
+	const struct bdw_type *t = bdw_type_of(o);
+
+	if (t && bdw_descr_is_asked(t->descr))
+		memset((void *)o->base, 0, o->room);
+}
+
 GCH_API void GC_free(void *p)
 {
 	struct gch_object o;
@@ -137,6 +146,7 @@ GCH_API void GC_free(void *p)
 	bdw_unkeep(p);
 	if (!gch_object_start(p, &o))
 		return;
+	bdw_forget_asked(&o);
 	bdw_count_freed(o.room);
 	gch_free_object(&o);
 }

@@ -107,6 +107,21 @@ enum {			/* bdwgc's numbers */
 };
 bool bdw_kind_type(int kind, struct bdw_type *t);
 
+/* callback.c: what pauses ask, by a thread that answers */
+void bdw_callback_start(void);
+bool bdw_asked(void);
+void bdw_push(const void *word);
+void bdw_callback_notice(void);
+
+/* proc.c: mark procedures, and what else says what an object refers to */
+bool bdw_proc_known(GC_word descr);
+bool bdw_descr_is_asked(GC_word descr);
+void bdw_proc_tell(const void *object);
+
+/* push.c */
+bool bdw_pushes_roots(void);
+void bdw_push_roots(void);
+
 /* stats.c */
 const struct gcheap_status *bdw_status(void);
 struct gcheap_stats bdw_stats(void);

@@ -65,6 +65,7 @@ void bdw_enter(void)
 	bdw_tune();
 	bdw_visited();
 	bdw_notify();
+	bdw_callback_notice();
 }
 
 void *bdw_out_of_memory(size_t bytes)
@@ -101,19 +102,22 @@ GCH_API unsigned GC_get_version(void)
 
 /* ---- the allocation lock, which allocation does without */
 
+/* Who is asked in a pause has it: a thread that is stopped may have it as well. */
 void bdw_lock(void)
 {
-	pthread_mutex_lock(&bdw.lock);
+	if (!bdw_asked())
+		pthread_mutex_lock(&bdw.lock);
 }
 
 bool bdw_trylock(void)
 {
-	return !pthread_mutex_trylock(&bdw.lock);
+	return bdw_asked() || !pthread_mutex_trylock(&bdw.lock);
 }
 
 void bdw_unlock(void)
 {
-	pthread_mutex_unlock(&bdw.lock);
+	if (!bdw_asked())
+		pthread_mutex_unlock(&bdw.lock);
 }
 
 GCH_API void GC_alloc_lock(void)

@@ -29,7 +29,7 @@ static struct {
 
 /* ---- making one */
 
-/* What all of it is, or what cannot be told beforehand, is searched in whole. */
+/* What all of it is, is searched in whole. */
 static GC_word bdw_kind_descr(GC_word descr, int add_size)
 {
 	switch (descr & GC_DS_TAGS) {
@@ -37,11 +37,11 @@ static GC_word bdw_kind_descr(GC_word descr, int add_size)
 	case GC_DS_BITMAP:
 		return add_size ? BDW_WHOLE : descr;
 	case GC_DS_PROC:
-		if (!bdw_descr_is_map(descr))
-			bdw_die("GC_new_kind", "mark procedures are not supported");
+		if (!bdw_descr_is_map(descr) && !bdw_proc_known(descr))
+			bdw_die("GC_new_kind", "no such mark procedure");
 		return descr;
 	default:
-		return BDW_WHOLE;
+		return descr;
 	}
 }
 
@@ -96,6 +96,9 @@ bool bdw_kind_type(int kind, struct bdw_type *t)
 	}
 	k = &bdw_kinds.kind[kind];
 	*t = (struct bdw_type){ .descr = k->descr, .kind = kind, .clear = k->clear };
+	/* Whatever it says there, as long as it can be no procedure. */
+	if ((k->descr & GC_DS_TAGS) == GC_DS_PER_OBJECT && !bdw_descr_is_asked(k->descr))
+		t->descr = BDW_WHOLE;
 	return true;
 }
 

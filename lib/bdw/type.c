@@ -82,6 +82,8 @@ static struct gcheap_cache *bdw_cache_make(const struct bdw_type *t, size_t cell
 	struct gcheap_layout layout;
 	struct bdw_map map;
 
+	if (bdw_descr_is_asked(t->descr))
+		return gch_cache_asked(&gch.heap0, cell);
 	bdw_descr_map(t->descr, &map);
 	if (!map.words)
 		flags |= GCHEAP_CACHE_NOSCAN;
@@ -144,13 +146,15 @@ static void *bdw_source_alloc(struct gcheap_cache *c, size_t size)
 
 /*
  * NULL: no memory. Without room for another cache it is an object in which all may be
- * pointers, and of no kind of the program's.
+ * pointers, and of no kind of the program's; if only a mark procedure finds them, there is none.
  */
 static void *bdw_type_try(const struct bdw_type *t, size_t size)
 {
 	struct gcheap_cache *c = bdw_source(t, size);
 	void *p;
 
+	if (!c && bdw_descr_is_asked(t->descr))
+		return NULL;
 	if (!c)
 		return gch_alloc_kind(size, &gch.heap0, GCH_SCAN);
 	p = bdw_source_alloc(c, size);

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/*
+ * The thread that pauses ask: for roots that only the program's code can find (push.c), and for
+ * what objects refer to that only its mark procedures understand (proc.c). Programs without
+ * either have no such thread; it comes with the first of them, and stays.
+ *
+ * While it answers all others are stopped, wherever they were. So nothing here, nor what it
+ * calls, takes a lock, of the library's or of malloc() or stdio; for the program's functions
+ * that has always been so. It is no root, and takes no signals. What has to do with objects is in
+ * memory that is none either.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "bdw.h"
+
+#define BDW_STACK	(256 << 10)
+
+/* A question, and what is to be told. */
+struct bdw_question {
+	struct gcheap_callback arg;
+	uint64_t words[GCHEAP_CALLBACK_WORDS];
+	uint64_t objects[GCHEAP_CALLBACK_WORDS];
+	bool late;		/* nobody waits for the answer any more */
+};
+
+enum bdw_callback_state {
+	BDW_NO_THREAD,
+	BDW_STARTING,
+	BDW_ANSWERING,
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t ready;
+	enum bdw_callback_state state;
+	int error;
+} bdw_callback = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.ready = PTHREAD_COND_INITIALIZER,
+};
+
+static __thread struct bdw_question *bdw_question;	/* of that thread, while it is asked */
+static __thread bool bdw_starting;
+
+/* ---- answers */
+
+/* The caller is the thread, and is being asked: all others are stopped. */
+bool bdw_asked(void)
+{
+	return unlikely(bdw_question);
+}
+
+static int bdw_send(struct bdw_question *q, uint32_t flags)
+{
+	int err;
+
+	q->arg.flags = flags;
+	err = gch_call(&gch.heap0, GCHEAP_IOC_CALLBACK, &q->arg);
+	q->arg.n = 0;
+	return err;
+}
+
+/* Any word, which may be a pointer. Without effect if nobody asks. */
+void bdw_push(const void *word)
+{
+	struct bdw_question *q = bdw_question;
+
+	if (!q || q->late || (uintptr_t)word - gch.heap0.backend.base > gch.heap0.backend.size)
+		return;
+	q->words[q->arg.n++] = (uintptr_t)word;
+	if (q->arg.n == GCHEAP_CALLBACK_WORDS)
+		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
+}
+
+static void bdw_answer(struct bdw_question *q)
+{
+	uint32_t n = q->arg.nobjects;
+
+	q->late = false;
+	bdw_question = q;
+	if (!n)
+		bdw_push_roots();
+	for (uint32_t i = 0; i < n && !q->late; i++)
+		bdw_proc_tell((const void *)q->objects[i]);
+	bdw_question = NULL;
+}
+
+/*
+ * Each call tells what was asked last and returns with what is asked next; until there is no
+ * heap any more. It is interrupted, when the program is traced for example, while it waits.
+ */
+static void bdw_answer_all(struct bdw_question *q)
+{
+	int err = 0;
+
+	while (!err) {
+		if (q->late)
+			q->arg.pause = 0;
+		err = bdw_send(q, 0);
+		if (!err) {
+			bdw_answer(q);
+		} else if (err == -EAGAIN || err == -EINTR) {
+			q->late = true;
+			err = 0;
+		}
+	}
+}
+
+/* ---- the thread */
+
+/* From here on pauses ask. */
+static int bdw_enlist(struct bdw_question *q)
+{
+	struct gch_local *l = gch_local(&gch.heap0);
+
+	if (!l)
+		return -errno;
+	q->arg = (struct gcheap_callback){
+		.size = sizeof(q->arg),
+		.thread = l->id,
+		.words = (uintptr_t)q->words,
+		.objects = (uintptr_t)q->objects,
+		.timeout = GCHEAP_CALLBACK_TIMEOUT_MAX,
+	};
+	return bdw_send(q, GCHEAP_CALLBACK_MORE);
+}
+
+static void bdw_thread_is(int err)
+{
+	pthread_mutex_lock(&bdw_callback.lock);
+	bdw_callback.error = err;
+	__atomic_store_n(&bdw_callback.state, BDW_ANSWERING, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&bdw_callback.ready);
+	pthread_mutex_unlock(&bdw_callback.lock);
+}
+
+static void *bdw_callback_run(void *question)
+{
+	int err = bdw_enlist(question);
+
+	bdw_thread_is(err);
+	if (!err)
+		bdw_answer_all(question);
+	return NULL;
+}
+
+static int bdw_thread_make(struct bdw_question *q)
+{
+	pthread_attr_t attr;
+	sigset_t all, was;
+	pthread_t thread;
+	int err;
+
+	err = pthread_attr_init(&attr);
+	if (err)
+		return err;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, BDW_STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	err = gch_pthread_create(&thread, &attr, bdw_callback_run, q);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static int bdw_thread_start(void)
+{
+	struct bdw_question *q = gch_map(sizeof(*q));
+
+	return q ? bdw_thread_make(q) : ENOMEM;
+}
+
+static bool bdw_must_start(void)
+{
+	bool mine;
+
+	pthread_mutex_lock(&bdw_callback.lock);
+	mine = bdw_callback.state == BDW_NO_THREAD;
+	if (mine)
+		bdw_callback.state = BDW_STARTING;
+	pthread_mutex_unlock(&bdw_callback.lock);
+	return mine;
+}
+
+static int bdw_await_start(void)
+{
+	int err;
+
+	pthread_mutex_lock(&bdw_callback.lock);
+	while (bdw_callback.state != BDW_ANSWERING)
+		pthread_cond_wait(&bdw_callback.ready, &bdw_callback.lock);
+	err = bdw_callback.error;
+	pthread_mutex_unlock(&bdw_callback.lock);
+	return err;
+}
+
+/*
+ * See to it that there is the thread, before there is anything to be asked. Programs have no
+ * way to hear that there is none, unless there is no heap any more. Starting a thread may
+ * allocate, and come here again.
+ */
+void bdw_callback_start(void)
+{
+	int err;
+
+	if (__atomic_load_n(&bdw_callback.state, __ATOMIC_ACQUIRE) == BDW_ANSWERING)
+		return;
+	GC_init();
+	if (gcheap_init() || bdw_starting)
+		return;
+	bdw_starting = true;
+	if (bdw_must_start()) {
+		err = bdw_thread_start();
+		if (err)
+			bdw_thread_is(-err);
+	}
+	err = bdw_await_start();
+	bdw_starting = false;
+	if (!err || err == -ENXIO)
+		return;
+	bdw_die("no thread for mark procedures", "%s", strerror(-err));
+}
+
+/* Programs assign to GC_push_other_roots without telling. */
+void bdw_callback_notice(void)
+{
+	if (unlikely(bdw_pushes_roots()) &&
+	    READ_ONCE(bdw_callback.state) == BDW_NO_THREAD)
+		bdw_callback_start();
+}
