@@ -40,6 +40,10 @@ $(O)/libgc/%.so: selftests/objects/%.c
 $(O)/libgc/bdw-dl: | $(O)/libgc/dl.so
 
 # "gcheap run" is tried with a program that would find Debian's.
-selftests: $(BDW_TESTS:%=$(O)/selftests/%) $(O)/libgc/bdw-here
+$(O)/selftests/bdw-guile: lib/bdw/test/bdw-guile
+	@mkdir -p $(@D)
+	$(Q)install -m 755 $< $@
+
+selftests: $(BDW_TESTS:%=$(O)/selftests/%) $(O)/selftests/bdw-guile $(O)/libgc/bdw-here
 HOST_TESTS += $(BDW_COMMON:%=$(O)/libgc/%)
 host-tests: $(BDW_COMMON:%=$(O)/libgc/%)

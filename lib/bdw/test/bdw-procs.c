@@ -125,28 +125,33 @@ TEST(nothing_but_that)
 	CHECK_GONE(gone_after_collections());
 }
 
-/* From one to the next, with ordinary objects in between. */
+/* From one to the next, with ordinary objects in between, and a leaf at the end. */
 static __attribute__((noinline)) void *make_chain(int length)
 {
-	void *head = NULL;
+	void *head = leaf();
 
-	for (int i = 0; i < length; i++) {
+	while (length--) {
 		struct node *n = node();
 		void **cell = GC_MALLOC(16);
 
-		n->hidden[0] = head ? HIDE(head) : 0;
-		n->hidden[1] = i % 10 ? 0 : HIDE(leaf());
+		n->hidden[0] = HIDE(head);
 		cell[0] = n;
 		head = cell;
 	}
 	return head;
 }
 
+static __attribute__((noinline)) void make_chains(void)
+{
+	new_sample();
+	for (int i = 0; i < N; i++)
+		kept[i] = make_chain(i ? i % 40 : 5000);
+}
+
 TEST(chains)
 {
 	begin();
-	new_sample();
-	kept[0] = make_chain(10 * N);
+	make_chains();
 	CHECK_EQ(gone_after_collections(), 0);
 	drop();
 	CHECK_GONE(gone_after_collections());
@@ -386,40 +391,41 @@ TEST(roots_by_assignment)
 	CHECK_GONE(gone_after_collections());
 }
 
-static uintptr_t hidden_node;
+static uintptr_t hidden[N];
 
-static void GC_CALLBACK push_bit(void)
+static void GC_CALLBACK push_bits(void)
 {
-	void *p = (void *)HIDE(hidden_node);
-
 	if (before)
 		before();
-	if (!hidden_node)
-		return;
-	GC_set_mark_bit(p);
-	GC_push_all(p, (char *)p + 32);
+	for (int i = 0; i < N && hidden[i]; i++) {
+		void *p = (void *)HIDE(hidden[i]);
+
+		GC_set_mark_bit(p);
+		GC_push_all(p, (char *)p + 32);
+	}
 }
 
 static __attribute__((noinline)) void make_hidden(void)
 {
-	void **p = GC_MALLOC(32);
-
 	new_sample();
-	*p = GC_MALLOC(8 * N);
-	for (int i = 0; i < N; i++)
-		((void **)*p)[i] = leaf();
-	hidden_node = HIDE(p);
+	for (int i = 0; i < N; i++) {
+		void **p = GC_MALLOC(32);
+
+		p[3] = leaf();
+		hidden[i] = HIDE(p);
+	}
 }
 
 TEST(mark_bits)
 {
 	GC_INIT();
 	before = GC_get_push_other_roots();
-	GC_set_push_other_roots(push_bit);
+	GC_set_push_other_roots(push_bits);
 	make_hidden();
 	CHECK_EQ(gone_after_collections(), 0);
-	CHECK(GC_base((void *)HIDE(hidden_node)) == (void *)HIDE(hidden_node));
-	hidden_node = 0;
+	for (int i = 0; i < N; i++)
+		CHECK(GC_base((void *)HIDE(hidden[i])) == (void *)HIDE(hidden[i]));
+	hidden[0] = 0;
 	CHECK_GONE(gone_after_collections());
 }
 
