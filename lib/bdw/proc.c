@@ -9,7 +9,7 @@
 #include "bdw.h"
 
 #define BDW_HIGH	(1ull << 63)
-#define BDW_DEPTH	4096
+#define BDW_DEPTH	512
 
 static struct {
 	pthread_mutex_t lock;

@@ -19,8 +19,20 @@ struct mock_final {
 	bool ready;
 };
 
+/* What the callback thread is asked, and its answer; @words has room for @max. */
+struct mock_question {
+	pthread_cond_t asked, answered;
+	bool open;
+	uint64_t number;
+	const uint64_t *objects;
+	uint32_t nobjects;
+	uint64_t *words;
+	uint32_t n, max;
+};
+
 struct mock_heap {
 	pthread_mutex_t lock;
+	struct mock_question question;
 	struct gch_backend *b;
 	uint32_t nslots, next_slot;
 	struct gcheap_cache_create cache[GCHEAP_MAX_CACHES];
@@ -363,6 +375,60 @@ static int mock_info(struct mock_heap *m, struct gcheap_info *a)
 	return a->state ? 0 : -ENOENT;
 }
 
+/* ---- questions */
+
+static void mock_tell(struct mock_question *q, const struct gcheap_callback *a)
+{
+	const uint64_t *words = (const uint64_t *)a->words;
+
+	for (uint32_t i = 0; i < a->n && q->n < q->max; i++)
+		q->words[q->n++] = words[i];
+	if (a->flags & GCHEAP_CALLBACK_MORE)
+		return;
+	q->open = false;
+	pthread_cond_broadcast(&q->answered);
+}
+
+static int mock_callback(struct mock_heap *m, struct gcheap_callback *a)
+{
+	struct mock_question *q = &m->question;
+
+	if (a->pause && (!q->open || a->pause != q->number))
+		return -EAGAIN;
+	if (a->pause)
+		mock_tell(q, a);
+	if (a->flags)
+		return 0;
+	while (!q->open)
+		pthread_cond_wait(&q->asked, &m->lock);
+	a->pause = q->number;
+	a->nobjects = q->nobjects;
+	if (q->nobjects)
+		memcpy((void *)a->objects, q->objects, q->nobjects * sizeof(*q->objects));
+	return 0;
+}
+
+uint32_t mock_ask(const uint64_t *objects, uint32_t n, uint64_t *words, uint32_t max)
+{
+	struct mock_heap *m = mock_heaps[0];
+	struct mock_question *q = &m->question;
+
+	pthread_mutex_lock(&m->lock);
+	q->number++;
+	q->objects = objects;
+	q->nobjects = n;
+	q->words = words;
+	q->max = max;
+	q->n = 0;
+	q->open = true;
+	pthread_cond_broadcast(&q->asked);
+	while (q->open)
+		pthread_cond_wait(&q->answered, &m->lock);
+	n = q->n;
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
 static int mock_command(struct mock_heap *m, unsigned int command, void *arg)
 {
 	struct gcheap_hold *hold = arg;
@@ -417,6 +483,8 @@ static int mock_command(struct mock_heap *m, unsigned int command, void *arg)
 		return 0;
 	case GCHEAP_IOC_VERIFY:
 		return 0;
+	case GCHEAP_IOC_CALLBACK:
+		return mock_callback(m, arg);
 	}
 	return -ENOTTY;
 }
@@ -450,6 +518,8 @@ static int mock_open(struct gch_backend *b, const char *device, struct gcheap_se
 	m = mock_map(sizeof(*m), 4096);
 	mock_heaps[i] = m;
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->question.asked, NULL);
+	pthread_cond_init(&m->question.answered, NULL);
 	m->b = b;
 	b->size = setup->heap_size ? setup->heap_size : MOCK_HEAP;
 	m->nslots = b->size / GCHEAP_SLOT_SIZE;

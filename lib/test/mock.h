@@ -38,6 +38,8 @@ void mock_use(void);
 bool mock_kill(const void *object);
 bool mock_finalize(void *object);
 bool mock_is_root(const void *p);
+/* A pause asks about objects, 0: for roots. Returns how many words were told, of @max at most. */
+uint32_t mock_ask(const uint64_t *objects, uint32_t n, uint64_t *words, uint32_t max);
 
 #define MOCK_CALLS(command) mock.calls[(command) & 0x1f]
 
