@@ -302,9 +302,20 @@ int gch_dlclose(void *object)
 	return err;
 }
 
+/*
+ * The C library's own. It comes before this library where only the program's libraries need this
+ * one, as guile's does: then none of the names here are found first.
+ */
+void *gch_next(const char *name)
+{
+	void *fn = dlsym(RTLD_NEXT, name);
+
+	return fn ? fn : dlsym(RTLD_DEFAULT, name);
+}
+
 void gch_dl_setup(void)
 {
-	gch.real_dlopen = dlsym(RTLD_NEXT, "dlopen");
-	gch.real_dlmopen = dlsym(RTLD_NEXT, "dlmopen");
-	gch.real_dlclose = dlsym(RTLD_NEXT, "dlclose");
+	gch.real_dlopen = gch_next("dlopen");
+	gch.real_dlmopen = gch_next("dlmopen");
+	gch.real_dlclose = gch_next("dlclose");
 }

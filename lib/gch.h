@@ -339,6 +339,7 @@ int gch_root_unregister(struct gcheap *h, uint32_t id);
 int gch_root_slab(struct gcheap *h, struct gch_slab *s);
 int gch_dl_check(void);
 int gch_dl_apply(void);
+void *gch_next(const char *name);
 void gch_dl_setup(void);
 void *gch_dlopen(const char *file, int mode);
 void *gch_dlmopen(Lmid_t space, const char *file, int mode);

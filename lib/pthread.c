@@ -227,12 +227,12 @@ void gch_pthread_exit(void *result)
 
 void gch_start_setup(void)
 {
-	gch_real.create = dlsym(RTLD_NEXT, "pthread_create");
-	gch_real.join = dlsym(RTLD_NEXT, "pthread_join");
-	gch_real.tryjoin = dlsym(RTLD_NEXT, "pthread_tryjoin_np");
-	gch_real.timedjoin = dlsym(RTLD_NEXT, "pthread_timedjoin_np");
-	gch_real.clockjoin = dlsym(RTLD_NEXT, "pthread_clockjoin_np");
-	gch_real.detach = dlsym(RTLD_NEXT, "pthread_detach");
-	gch_real.exit = dlsym(RTLD_NEXT, "pthread_exit");
+	gch_real.create = gch_next("pthread_create");
+	gch_real.join = gch_next("pthread_join");
+	gch_real.tryjoin = gch_next("pthread_tryjoin_np");
+	gch_real.timedjoin = gch_next("pthread_timedjoin_np");
+	gch_real.clockjoin = gch_next("pthread_clockjoin_np");
+	gch_real.detach = gch_next("pthread_detach");
+	gch_real.exit = gch_next("pthread_exit");
 	pthread_key_create(&gch_start_key, gch_start_ended);
 }
