@@ -65,7 +65,7 @@ void gct_ask_marked_only(void)
 void gct_ask_chain(void)
 {
 	struct sim *s = with_asked();
-	u64 obj[600];
+	static u64 obj[600];	/* a kernel stack is small */
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(obj); i++)
