@@ -7,7 +7,7 @@
  *   TRACE     heaps that mark so: see tracer.c; STOP and MARK are gone through several times
  *   STOP      threads are being stopped; structure is frozen from here (I1)
  *   MARK      roots are read (R8: no faults), the span queue is drained
- *   FINISH    weak fields (R19)
+ *   FINISH    weak fields and short links (R19)
  *   FINALIZE  threads run; dead objects that have finalizers are looked for
  *   SWEEP     spans are swept, empty ones given back
  *   IDLE      pages that hold nothing are given back: see compact.c
@@ -244,6 +244,8 @@ static int pause_and_mark(struct gch *g)
 	}
 	gch_callback_begin(g);
 	err = mark_all(g);
+	if (!err && gch_thread_hides(&g->core))
+		err = -EAGAIN;
 	if (!err)
 		err = finalize_all(g);
 	thaw(g, !err);
@@ -280,6 +282,7 @@ static int attempt(struct gch *g, bool first, bool full)
 
 		/* Marks of an attempt that fails are not complete. */
 		g->sticky = false;
+		gch_links_bring(g);
 		if (!concurrent)
 			gch_evacuate_over(g);
 		clear_marks(g, young);

@@ -17,7 +17,7 @@
  * The list of all heaps (pressure.c) has a lock within which core.lock is tried for, and that
  * is tried for wherever memory is allocated.
  *
- * User memory is never touched with core.lock held.
+ * User memory is never touched with core.lock held, but with page faults disabled (link.c).
  */
 #ifndef _GCH_GCHEAP_H
 #define _GCH_GCHEAP_H
@@ -383,6 +383,11 @@ int gch_callback_call(struct gch *g, struct gcheap_callback *a);
 void gch_lent_init(struct gch_lent *l);
 void gch_lent_mark(struct gch *g);
 int gch_lend_call(struct gch *g, struct gcheap_lend *a);
+
+/* link.c */
+bool gch_link_write(struct gch_heap *h, u64 addr);
+void gch_links_bring(struct gch *g);
+int gch_link_call(struct gch *g, struct gcheap_link *a);
 
 /* pacer.c */
 void gch_clock_start(struct gch *g);

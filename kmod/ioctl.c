@@ -37,6 +37,7 @@ union gch_arg {
 	struct gcheap_offheap offheap;
 	struct gcheap_lend lend;
 	struct gcheap_resize resize;
+	struct gcheap_link link;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -95,6 +96,7 @@ static void op_drop(struct gch_heap *h, u32 id, u32 n)
 static const struct gch_ops core_ops = {
 	.split = op_split,
 	.drop = op_drop,
+	.clear = gch_link_write,
 	.tcb_pos = op_tcb_pos,
 	.tcb_reset = op_tcb_reset,
 	.tcb = op_tcb,
@@ -385,6 +387,7 @@ static int do_attach(struct gch *g, union gch_arg *arg)
 		return err;
 	}
 	WRITE_ONCE(op_tcb(&g->core, number)->thread, number);
+	WRITE_ONCE(op_tcb(&g->core, number)->hidden, 0);
 	a->thread = number;
 	return 0;
 }
@@ -838,12 +841,31 @@ static int do_offheap(struct gch *g, union gch_arg *arg)
 	return err;
 }
 
+/* Return: GCH_ORDER_*, or -EINVAL. */
+static int order_of(u32 flags)
+{
+	switch (flags) {
+	case GCHEAP_FINALIZER_CLEAR:
+	case 0:
+		return GCH_ORDER_NONE;
+	case GCHEAP_FINALIZER_ORDERED:
+		return GCH_ORDER_NORMAL;
+	case GCHEAP_FINALIZER_BUT_SELF:
+		return GCH_ORDER_BUT_SELF;
+	case GCHEAP_FINALIZER_UNREACHABLE:
+		return GCH_ORDER_LAST;
+	}
+	return -EINVAL;
+}
+
 static int do_finalizer(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_finalizer *a = &arg->finalizer;
+	int err, order = order_of(a->flags);
 	u32 fills = 0;
-	int err;
 
+	if (order < 0)
+		return order;
 	do {
 		err = gch_lock_thawed(g);
 		if (err)
@@ -851,7 +873,7 @@ static int do_finalizer(struct gch *g, union gch_arg *arg)
 		if (a->flags & GCHEAP_FINALIZER_CLEAR)
 			err = gch_final_clear(&g->core, a->addr, &a->old);
 		else
-			err = gch_final_set(&g->core, a->addr, a->cookie, &a->old);
+			err = gch_final_set(&g->core, a->addr, a->cookie, order, &a->old);
 		gch_unlock(g);
 	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
 	return err;
@@ -957,6 +979,11 @@ static int do_lend(struct gch *g, union gch_arg *arg)
 	return gch_lend_call(g, &arg->lend);
 }
 
+static int do_link(struct gch *g, union gch_arg *arg)
+{
+	return gch_link_call(g, &arg->link);
+}
+
 /* Shortest argument: what every structure begins with, size and flags. */
 #define ARG_MIN		8
 
@@ -1000,8 +1027,9 @@ static const struct gch_call calls[] = {
 	     do_collect),
 	CALL(GCHEAP_IOC_HOLD, gcheap_hold, 0, true, do_hold),
 	CALL(GCHEAP_IOC_PARAM, gcheap_param, GCHEAP_PARAM_SET, true, do_param),
-	CALL(GCHEAP_IOC_FINALIZER, gcheap_finalizer, GCHEAP_FINALIZER_CLEAR,
-	     false, do_finalizer),
+	CALL(GCHEAP_IOC_FINALIZER, gcheap_finalizer, GCHEAP_FINALIZER_CLEAR |
+	     GCHEAP_FINALIZER_ORDERED | GCHEAP_FINALIZER_BUT_SELF |
+	     GCHEAP_FINALIZER_UNREACHABLE, false, do_finalizer),
 	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers, 0, false, do_finalizers),
 	CALL(GCHEAP_IOC_INFO, gcheap_info, 0, false, do_info),
 	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),
@@ -1010,6 +1038,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_OFFHEAP, gcheap_offheap, 0, false, do_offheap),
 	CALL(GCHEAP_IOC_LEND, gcheap_lend, GCHEAP_LEND_END, false, do_lend),
 	CALL(GCHEAP_IOC_RESIZE, gcheap_resize, 0, false, do_resize),
+	CALL(GCHEAP_IOC_LINK, gcheap_link, GCHEAP_LINK_LONG, false, do_link),
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)

@@ -87,6 +87,8 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->collector_ns = gch_clock_ns(g);
 	s->helped_bytes = n->helped_bytes;
 	s->relief_bytes = g->pace.relief;
+	s->links = g->core.links.count;
+	s->links_cleared = n->links_cleared;
 }
 
 /**

@@ -17,8 +17,9 @@
  *     that takes longer than the budget the threads run on, and marking does: marks are
  *     never taken back and new objects are black, so there is less to do each time; and
  *     the budget is doubled (R18).
- * When one has come to an end, weak words to what was not reached have been cleared; the
- * threads run on while objects are queued that have finalizers (core/final.c).
+ * When one has come to an end, weak words to what was not reached have been cleared, and short
+ * links; the threads run on while objects are queued that have finalizers (core/final.c). None
+ * does while a thread is making addresses of what does not look like them (gcheap_tcb.hidden).
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -34,6 +35,7 @@
 #define ROUNDS		4	/* between pauses */
 #define FEW_PAGES	64
 #define CAP_MIN		8	/* pages */
+#define HIDDEN_TICKS	20	/* to wait for threads that hide addresses, before each pause */
 #define PAGE_NS		2000	/* no page is taken to cost less */
 #define PAGE_NS_FIRST	16000	/* while nothing is known */
 
@@ -95,6 +97,12 @@ static bool settle(struct gch_heap *h)
 	return gch_weak_settle(h, STEP, false);
 }
 
+/* Links that may have to do with what has died. */
+static bool look_at_links(struct gch_heap *h)
+{
+	return gch_link_look(h, STEP);
+}
+
 /* Dead objects that have finalizers, and what these refer to. */
 static bool finalize(struct gch_heap *h)
 {
@@ -149,7 +157,9 @@ static int catch_up(struct gch *g, u32 cap)
 	if (!err)
 		err = rounds(g);
 	if (!err)
-		err = drain_and(g, settle);
+		err = drain_and(g, settle) ?: drain_and(g, look_at_links);
+	if (!err)
+		gch_links_bring(g);
 	for (i = 0; !err && i < ROUNDS && READ_ONCE(g->track.n) > cap / 4; i++)
 		err = round_again(g);
 	if (err)
@@ -216,6 +226,10 @@ static int finish_marking(struct gch *g, u64 stopped, u64 budget)
 	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
+	if (gch_thread_hides(&g->core)) {
+		env_unlock(&g->core.lock);
+		return -EAGAIN;
+	}
 	pages = g->core.n.pages_rescanned;
 	gch_ask_begin(&g->core);
 	gch_track_logged(g);
@@ -346,6 +360,26 @@ out:
 	return err;
 }
 
+/*
+ * A thread that is making addresses of what does not look like them takes a moment for that,
+ * if it runs; one that has died does not end it.
+ */
+static void await_shown(struct gch *g)
+{
+	bool hides;
+	int i;
+
+	for (i = 0; i < HIDDEN_TICKS; i++) {
+		env_lock(&g->core.lock);
+		hides = gch_thread_hides(&g->core);
+		env_unlock(&g->core.lock);
+		if (!hides)
+			return;
+		schedule_timeout_uninterruptible(1);
+	}
+	gch_world_reap(&g->world);
+}
+
 static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 {
 	u64 budget = READ_ONCE(g->pause_budget);
@@ -357,6 +391,7 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	if (err == -EAGAIN)
 		err = gch_roots_show_taken(g) ?: -EAGAIN;
 	for (i = 0; err == -EAGAIN && i < PAUSES; i++) {
+		await_shown(g);
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
 			break;

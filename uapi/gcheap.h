@@ -72,6 +72,7 @@
  *           (CALLBACK: any signal)
  *   EPROTONOSUPPORT  ABI or layout version        EOPNOTSUPP  required feature missing
  *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
+ *   EEXIST  there is one already
  *   EAGAIN  the collection could not be completed (a root was unreadable, or
  *           the threads could not be stopped in time); nothing is lost
  *   ETIME   nor that one, since the callback thread did not answer in time, or has died
@@ -174,6 +175,8 @@ struct gcheap_cursor {
  * @thread: the thread's number, written by the kernel at attach
  * @free_head: early frees pushed, written by the library
  * @free_tail: early frees drained, written by the kernel
+ * @hidden: not 0: the thread makes addresses of words that do not look like them, a link's
+ *	say (see gcheap_link): no marking is completed meanwhile. 0 at attach
  * @free_ring: their addresses, at index & (GCHEAP_RING - 1)
  * @lib: the library's own
  * @cursor: one for each cache
@@ -182,7 +185,7 @@ struct gcheap_tcb {
 	__u32 thread;
 	__u32 free_head;
 	__u32 free_tail;
-	__u32 pad;
+	__u32 hidden;
 	__u64 free_ring[GCHEAP_RING];
 	__u64 lib[126];
 	struct gcheap_cursor cursor[GCHEAP_MAX_CACHES];
@@ -273,6 +276,8 @@ struct gcheap_status {
 	__u64 pages_remapped;		/* and pages of theirs that went to another place */
 	__u64 compactions;		/* asked for, or by itself, */
 	__u64 compactions_own;		/* of these (GCHEAP_PARAM_COMPACT) */
+	__u64 links;			/* registered */
+	__u64 links_cleared;		/* since the start */
 };
 
 enum {
@@ -309,6 +314,7 @@ enum {
 #define GCHEAP_IOC_OFFHEAP	_IO(GCHEAP_IOC_TYPE, 0x13)
 #define GCHEAP_IOC_LEND		_IO(GCHEAP_IOC_TYPE, 0x14)
 #define GCHEAP_IOC_RESIZE	_IO(GCHEAP_IOC_TYPE, 0x15)
+#define GCHEAP_IOC_LINK		_IO(GCHEAP_IOC_TYPE, 0x16)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
@@ -323,13 +329,15 @@ enum {
 #define GCHEAP_FEAT_EVACUATE	(1ULL << 10)	/* GCHEAP_CACHE_MOVABLE */
 #define GCHEAP_FEAT_RESIZE	(1ULL << 11)	/* GCHEAP_IOC_RESIZE */
 #define GCHEAP_FEAT_ASK		(1ULL << 12)	/* GCHEAP_ASK; a callback thread's timeout */
+#define GCHEAP_FEAT_ORDER	(1ULL << 13)	/* finalizers in order */
+#define GCHEAP_FEAT_LINKS	(1ULL << 14)	/* GCHEAP_IOC_LINK, gcheap_tcb.hidden */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
 				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
 				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE | \
-				 GCHEAP_FEAT_ASK)
+				 GCHEAP_FEAT_ASK | GCHEAP_FEAT_ORDER | GCHEAP_FEAT_LINKS)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
 					      * keep objects of movable caches from
@@ -494,7 +502,8 @@ struct gcheap_large {
  * struct gcheap_resize - GCHEAP_IOC_RESIZE: another size for a large object
  * @addr: in: its start; out: where it is now
  * @bytes: its new size, as of gcheap_large
- * @cookie: out: of its finalizer, which is taken off when the object goes elsewhere; 0: none
+ * @cookie: out: of its finalizer, which is taken off when the object goes elsewhere; 0: none.
+ *	Then links to it count as to an object that was freed; links in it go along.
  *
  * Its pages stay its own: nothing is copied. What is new in it is zero, if nobody has written
  * beyond its end. It stays where it is if it becomes smaller, or if there is room after it;
@@ -660,10 +669,21 @@ struct gcheap_param {
 };
 
 #define GCHEAP_FINALIZER_CLEAR	(1u << 0)
+#define GCHEAP_FINALIZER_ORDERED (1u << 1) /* not while another dead object that has one leads
+					    * to it, or it leads to itself */
+#define GCHEAP_FINALIZER_BUT_SELF (1u << 2) /* _ORDERED, but its pointers to itself do not
+					     * count */
+#define GCHEAP_FINALIZER_UNREACHABLE (1u << 3) /* _ORDERED, nor while one that is queued in the
+						* same cycle, ordered or not, leads to it */
 /**
  * struct gcheap_finalizer - GCHEAP_IOC_FINALIZER: queue an object when it dies
  * @addr: start of a live object; @cookie: the caller's
- * @old: out: cookie it replaced, 0 if none. At most one an object. Not ordered.
+ * @old: out: cookie it replaced, 0 if none. At most one an object.
+ * Without one of _ORDERED, _BUT_SELF, _UNREACHABLE (of which there is one at most: EINVAL) all
+ * that have died are queued at once, and nothing keeps them from it but ordered ones that lead
+ * to them: what these refer to, directly or not, stays as if it were not dead, and is not
+ * queued before they have been fetched and are gone. So objects in a circle of ordered ones
+ * never are.
  */
 struct gcheap_finalizer {
 	__u32 size;
@@ -688,6 +708,47 @@ struct gcheap_finalizers {
 	__u32 got;
 	__u64 left;
 	__u64 items;
+};
+
+enum {				/* gcheap_link.op */
+	GCHEAP_LINK_SET		= 0,	/* the word at @addr becomes 0 when @object has died */
+	GCHEAP_LINK_CLEAR	= 1,	/* or not */
+	GCHEAP_LINK_MOVE	= 2,	/* it is the word at @to instead */
+	GCHEAP_LINK_GET		= 3,
+	GCHEAP_LINK_AWAIT	= 4,	/* phase FINALIZE is over; no other argument */
+};
+#define GCHEAP_LINK_LONG	(1u << 0)
+/**
+ * struct gcheap_link - GCHEAP_IOC_LINK: words that become 0 when an object dies
+ * @flags: without _LONG it has died when no root leads to it; with _LONG, when no object to
+ *	be finalized does either. A word may have a link of each kind.
+ * @op: GCHEAP_LINK_*
+ * @addr: of the word, a multiple of 8, in an object of the heap or anywhere else
+ * @object: _SET: its start. What the word holds is the caller's: it need not be that.
+ * @to: _MOVE
+ * @old: out: the object of the link so far; _SET: 0: there was none
+ *
+ * A link ends when its word has become 0, and with the object of the heap in which the word
+ * is. If @object is freed early, the word becomes 0 in the next cycle. Memory elsewhere that
+ * is unmapped harms nothing; such that can not be written keeps the object, as long as there
+ * is a link.
+ *
+ * Words that are not in roots, or do not look like addresses, are read with the thread's
+ * gcheap_tcb.hidden set, and only if status.phase is not FINALIZE then (_AWAIT, with @hidden
+ * 0): links of dead objects that finalizable ones may lead to have not become 0 yet.
+ *
+ * ENOENT: no such link, no such object; EEXIST: _MOVE: there is another one; EINVAL: @addr or
+ * @to no multiple of 8, no user address, or in the heap and in no object; ENOSPC: 2^24 of them.
+ */
+struct gcheap_link {
+	__u32 size;
+	__u32 flags;
+	__u32 op;
+	__u32 pad;
+	__u64 addr;
+	__u64 object;
+	__u64 to;
+	__u64 old;
 };
 
 #define GCHEAP_INFO_LIVE	(1u << 0) /* allocated */
@@ -823,6 +884,7 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_hold) == 16);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_param) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizer) == 32);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_finalizers) == 32);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_link) == 48);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_info) == 40);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 48);

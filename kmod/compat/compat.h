@@ -33,18 +33,18 @@
 
 /*
  * One page of another address space, mmap_lock held, without waiting: 1 with
- * *page referenced, 0: not yet, or -errno. From 6.6 on pages unmapped for NUMA
- * balancing count as present unless one asks otherwise.
+ * *page referenced, 0: not yet, or -errno. @flags: FOLL_WRITE or 0. From 6.6 on
+ * pages unmapped for NUMA balancing count as present unless one asks otherwise.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define gch_gup_nowait(mm, addr, page) \
-	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT, page, NULL, NULL)
+#define gch_gup_nowait(mm, addr, flags, page) \
+	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT | (flags), page, NULL, NULL)
 #elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define gch_gup_nowait(mm, addr, page) \
-	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT, page, NULL)
+#define gch_gup_nowait(mm, addr, flags, page) \
+	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT | (flags), page, NULL)
 #else
-#define gch_gup_nowait(mm, addr, page) \
-	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT | \
+#define gch_gup_nowait(mm, addr, flags, page) \
+	get_user_pages_remote(mm, addr, 1, FOLL_NOWAIT | (flags) | \
 			      FOLL_HONOR_NUMA_FAULT, page, NULL)
 #endif
 

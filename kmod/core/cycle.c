@@ -67,8 +67,8 @@ void gch_cycle_mark(struct gch_heap *h)
 }
 
 /*
- * R19: weak fields that refer to what was not reached go first, then finalizable
- * objects come back to life with all that they refer to, whose weak fields may
+ * R19: weak fields that refer to what was not reached go first, and short links, then
+ * finalizable objects come back to life with all that they refer to, whose weak fields may
  * refer to what stays dead.
  */
 void gch_cycle_finish(struct gch_heap *h)
@@ -76,6 +76,7 @@ void gch_cycle_finish(struct gch_heap *h)
 	gch_phase_set(h, GCHEAP_PHASE_FINISH);
 	while (gch_rule(19) && gch_weak_clear(h, U32_MAX))
 		;
+	gch_link_finish(h);
 }
 
 void gch_cycle_finalize(struct gch_heap *h)

@@ -170,10 +170,12 @@ u32 gch_evac_plan(struct gch_heap *h)
 		each_page(h, id, gch_stale_set);
 	}
 	e->nmoves = n;
-	if (n)
+	if (n) {
 		pin_finalizable(h);
-	else
+		gch_link_pin(h);
+	} else {
 		gch_evac_abandon(h);
+	}
 	return e->ntargets;
 }
 

@@ -4,9 +4,18 @@
  * that the program has not fetched. Entries live in a pool and move from the
  * table to the queue without memory being needed.
  *
- * When marking is complete and weak words are cleared (R19) nothing leads the program to
- * what was not reached. So it may run while the registered objects among that are looked
- * for and marked from: it does not write there, nor see them before gch_final_end().
+ * When marking is complete and weak words and short links are cleared (R19) nothing leads the
+ * program to what was not reached. So it may run while the registered objects among that are
+ * looked for and marked from: it does not write there, nor see them before gch_final_end().
+ * (What long links say it does not look at: see gcheap_tcb.hidden.)
+ *
+ * That goes by stages, each complete, and all marked that it leads to, before the next:
+ *   - what dead objects lead to that want order is marked, these themselves only if they are
+ *     led to: nobody's finalizer comes while another's may still use the object
+ *   - those that are not marked are queued, but for those that come last, and marked
+ *   - of the last ones those that are still not marked are queued, and marked
+ *   - weak words, and then long links, of what stays dead are cleared
+ * What is marked and not queued is as good as alive, and stays registered.
  */
 #include "heap.h"
 
@@ -58,15 +67,23 @@ static u32 *find(struct gch_finals *f, u64 addr)
 	return NULL;
 }
 
+/* It is registered, in an order. */
+static void order_set(struct gch_finals *f, struct gch_final *e, u8 order)
+{
+	f->ordered[order]++;
+	e->order = order;
+}
+
 /**
  * gch_final_set() - queue an object when it dies
  * @addr: start of an allocated cell
  * @cookie: given back with it
+ * @order: GCH_ORDER_*
  * @old: out: cookie replaced, 0 if none
  *
  * Return: 0, -ENOENT: no such object, -ENOMEM.
  */
-int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old)
+int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old)
 {
 	struct gch_finals *f = &h->finals;
 	struct gch_final *e;
@@ -81,8 +98,11 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old)
 		gch_evac_pin(h, addr - h->base);
 	link = find(f, addr);
 	if (link) {
-		*old = f->pool[*link - 1].cookie;
-		f->pool[*link - 1].cookie = cookie;
+		e = &f->pool[*link - 1];
+		*old = e->cookie;
+		e->cookie = cookie;
+		f->ordered[e->order]--;
+		order_set(f, e, order);
 		return 0;
 	}
 	if (f->free == NIL && grow(h))
@@ -93,6 +113,7 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old)
 	e->addr = addr;
 	e->cookie = cookie;
 	e->state = GCH_FINAL_SET;
+	order_set(f, e, order);
 	e->rnext = NIL;
 	e->hnext = f->hash[gch_final_bucket(f, addr)];
 	f->hash[gch_final_bucket(f, addr)] = i;
@@ -124,6 +145,7 @@ int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old)
 	*old = f->pool[i - 1].cookie;
 	*link = f->pool[i - 1].hnext;
 	f->registered--;
+	f->ordered[f->pool[i - 1].order]--;
 	release(f, i);
 	return 0;
 }
@@ -138,13 +160,6 @@ void gch_final_roots(struct gch_heap *h)
 		gch_mark_precise(h, &f->pool[i - 1].addr, 1);
 }
 
-static bool is_kept(struct gch_heap *h, u64 addr)
-{
-	struct gch_ref r;
-
-	return gch_resolve(h, addr, &r) && gch_ref_kept(&r);
-}
-
 /* From the table to the end of the queue, where it is not counted yet. */
 static void queue(struct gch_finals *f, u32 i)
 {
@@ -152,6 +167,7 @@ static void queue(struct gch_finals *f, u32 i)
 
 	*find(f, e->addr) = e->hnext;
 	f->registered--;
+	f->ordered[e->order]--;
 	e->state = GCH_FINAL_READY;
 	e->rnext = NIL;
 	if (f->ready_tail != NIL)
@@ -159,22 +175,103 @@ static void queue(struct gch_finals *f, u32 i)
 	else
 		f->ready_head = i;
 	f->ready_tail = i;
-	if (!f->dying++)
+	f->dying++;
+	if (f->mark_at == NIL)
 		f->mark_at = i;
 }
 
-/* Look at @n entries of the pool. Return: whether there are more. */
-static bool look(struct gch_heap *h, u32 n)
+/* ---- Stages: do @n's worth of work. Return: whether there is more ---- */
+
+enum {
+	STAGE_KEEP,
+	STAGE_ORDER,
+	STAGE_ORDER_AGAIN,
+	STAGE_PICK,
+	STAGE_MARK,
+	STAGE_PAIRS,
+	STAGE_PICK_LAST,
+	STAGE_MARK_LAST,
+	STAGE_PAIRS_LAST,
+	STAGE_WEAK,
+	STAGE_OUTSIDE,
+	STAGE_INSIDE,
+	STAGE_FORGET,
+	STAGES
+};
+
+static void go_back(struct gch_finals *f, u32 stage)
+{
+	f->stage = stage;
+	f->at = 0;
+}
+
+/* Mark what dead objects lead to that want order. */
+static bool order(struct gch_heap *h, u32 n)
+{
+	struct gch_finals *f = &h->finals;
+	struct gch_final *e;
+	struct gch_ref r;
+
+	if (f->registered == f->ordered[GCH_ORDER_NONE])
+		return false;
+	if (!f->at)
+		f->seen = h->n.marked_objects;
+	for (; n && f->at < f->cap; n--) {
+		e = &f->pool[f->at++];
+		if (e->state == GCH_FINAL_SET && e->order && !gch_is_kept(h, e->addr) &&
+		    gch_resolve(h, e->addr, &r))
+			gch_scan_through(h, &r, e->order == GCH_ORDER_BUT_SELF);
+	}
+	return f->at < f->cap;
+}
+
+static bool pairs(struct gch_heap *h, u32 n)
+{
+	return gch_weak_settle(h, n, true);
+}
+
+/* They may be in these objects, whose keys have been marked since. */
+static bool order_again(struct gch_heap *h, u32 n)
+{
+	struct gch_finals *f = &h->finals;
+
+	if (f->registered == f->ordered[GCH_ORDER_NONE])
+		return false;
+	if (pairs(h, n))
+		return true;
+	if (!h->npairs || f->seen == h->n.marked_objects)
+		return false;
+	go_back(f, STAGE_ORDER);
+	return true;
+}
+
+static bool is_last(const struct gch_final *e)
+{
+	return e->order == GCH_ORDER_LAST;
+}
+
+/* All are picked before the first is marked, so that one does not keep another waiting. */
+static bool pick_some(struct gch_heap *h, u32 n, bool last)
 {
 	struct gch_finals *f = &h->finals;
 	struct gch_final *e;
 
-	for (; n && f->at < f->cap; n--) {
+	for (n *= LOOKS; n && f->at < f->cap; n--) {
 		e = &f->pool[f->at++];
-		if (e->state == GCH_FINAL_SET && !is_kept(h, e->addr))
+		if (e->state == GCH_FINAL_SET && is_last(e) == last && !gch_is_kept(h, e->addr))
 			queue(f, f->at);
 	}
 	return f->at < f->cap;
+}
+
+static bool pick(struct gch_heap *h, u32 n)
+{
+	return pick_some(h, n, false);
+}
+
+static bool pick_last(struct gch_heap *h, u32 n)
+{
+	return h->finals.ordered[GCH_ORDER_LAST] && pick_some(h, n, true);
 }
 
 static bool mark_dying(struct gch_heap *h, u32 n)
@@ -188,36 +285,80 @@ static bool mark_dying(struct gch_heap *h, u32 n)
 	return f->mark_at != NIL;
 }
 
+/* In what was marked since the pause. */
+static bool clear_weak(struct gch_heap *h, u32 n)
+{
+	return h->n.marked_objects != h->finals.marked && gch_weak_clear(h, n);
+}
+
+static bool finish_long(struct gch_heap *h, u32 n, bool inside)
+{
+	bool kept, more = gch_link_finish_long(h, n, inside, &kept);
+
+	if (kept)
+		go_back(&h->finals, STAGE_PAIRS_LAST);
+	return more || kept;
+}
+
+static bool finish_outside(struct gch_heap *h, u32 n)
+{
+	return finish_long(h, n, false);
+}
+
+static bool finish_inside(struct gch_heap *h, u32 n)
+{
+	return finish_long(h, n, true);
+}
+
+static bool (*const stages[STAGES])(struct gch_heap *h, u32 n) = {
+	[STAGE_KEEP]		= gch_link_keep,
+	[STAGE_ORDER]		= order,
+	[STAGE_ORDER_AGAIN]	= order_again,
+	[STAGE_PICK]		= pick,
+	[STAGE_MARK]		= mark_dying,
+	[STAGE_PAIRS]		= pairs,
+	[STAGE_PICK_LAST]	= pick_last,
+	[STAGE_MARK_LAST]	= mark_dying,
+	[STAGE_PAIRS_LAST]	= pairs,
+	[STAGE_WEAK]		= clear_weak,
+	[STAGE_OUTSIDE]		= finish_outside,
+	[STAGE_INSIDE]		= finish_inside,
+	[STAGE_FORGET]		= gch_link_forget_dead,
+};
+
 /** gch_final_begin() - the next gch_final_some() is the first */
 void gch_final_begin(struct gch_heap *h)
 {
-	h->finals.at = h->finals.registered ? 0 : h->finals.cap;
+	struct gch_finals *f = &h->finals;
+
+	go_back(f, f->registered || h->links.count ? STAGE_KEEP : STAGES);
+	f->marked = h->n.marked_objects;
 }
 
 /**
  * gch_final_some() - queue the registered objects that were not reached, and mark from them
  * @n: about so many entries, spans, pages
  *
- * Lock held, phase FINALIZE; the program may run. All are picked before the first is
- * marked, so that an object does not keep another's finalizer waiting: order is the
- * program's affair. Return: whether there is more to do; if not, there may be objects to ask
- * about (ask.c), and then again.
+ * Lock held, phase FINALIZE; the program may run. Return: whether there is more to do; if not,
+ * there may be objects to ask about (ask.c), and then again.
  */
 bool gch_final_some(struct gch_heap *h, u32 n)
 {
 	struct gch_finals *f = &h->finals;
 
 	env_assert_held(&h->lock);
-	if (look(h, n * LOOKS) || mark_dying(h, n) || gch_mark_drain(h, n))
-		return true;
-	if (f->dying && !h->weak.clearing && gch_weak_settle(h, n, true))
-		return true;
-	if (h->ask_head)
-		return false;
-	if (f->dying && gch_weak_clear(h, n))
-		return true;
-	gch_final_end(h);
-	return false;
+	while (!gch_mark_drain(h, n)) {
+		if (h->ask_head)
+			return false;
+		if (f->stage == STAGES) {
+			gch_final_end(h);
+			return false;
+		}
+		if (stages[f->stage](h, n))
+			return true;
+		go_back(f, f->stage + 1);
+	}
+	return true;
 }
 
 /** gch_final_end() - the program may have what was queued */
@@ -228,6 +369,7 @@ void gch_final_end(struct gch_heap *h)
 	f->ready += f->dying;
 	f->dying = 0;
 	f->mark_at = NIL;
+	gch_link_end(h);
 }
 
 /**

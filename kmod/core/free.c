@@ -74,17 +74,25 @@ bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r)
 	return gch_ref_live(r) && (h->phase != GCHEAP_PHASE_FINALIZE || gch_ref_kept(r));
 }
 
+/* It is known by its address in some places. */
+static void forget(struct gch_heap *h, u64 addr)
+{
+	u64 old;
+
+	gch_final_clear(h, addr, &old);
+	gch_link_freed(h, addr);
+}
+
 /**
  * gch_free_early() - free one object before a collection finds it dead
  * @addr: the program's word
  *
- * Not in a frozen phase. Its finalizer is forgotten. Return: false if @addr is
+ * Not in a frozen phase. Its finalizer is forgotten, and links in it. Return: false if @addr is
  * not the start of an object.
  */
 bool gch_free_early(struct gch_heap *h, u64 addr)
 {
 	struct gch_ref r;
-	u64 old;
 
 	if (!gch_object_at(h, addr, &r)) {
 		h->n.bad_frees++;
@@ -92,7 +100,7 @@ bool gch_free_early(struct gch_heap *h, u64 addr)
 		return false;
 	}
 	h->n.freed_early++;
-	gch_final_clear(h, addr, &old);
+	forget(h, addr);
 	if (r.d->state == GCHEAP_SPAN_LARGE)
 		free_large(h, &r);
 	else
@@ -112,6 +120,8 @@ void gch_free_unused(struct gch_heap *h, u32 number, u32 id)
 	env_assert_held(&h->lock);
 	if (h->thread[number]->pending == id + 1) {
 		gch_ref_at(h, (u64)id << GCHEAP_SLOT_SHIFT, &r);
+		/* Who guesses its address can have told of it. */
+		forget(h, gch_slot_addr(h, id));
 		free_large(h, &r);
 	}
 }

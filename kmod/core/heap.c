@@ -81,6 +81,7 @@ void gch_heap_destroy(struct gch_heap *h)
 			env_free(h->cache[i]);
 		}
 	gch_final_destroy(h);
+	gch_link_destroy(h);
 	gch_reserve_drop(h);
 }
 

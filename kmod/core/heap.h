@@ -163,6 +163,14 @@ enum {				/* gch_final.state */
 	GCH_FINAL_READY,
 };
 
+enum {				/* gch_final.order */
+	GCH_ORDER_NONE,
+	GCH_ORDER_NORMAL,	/* not while it can be reached from another one, or from itself */
+	GCH_ORDER_BUT_SELF,	/* its own pointers to itself do not count */
+	GCH_ORDER_LAST,		/* nor from one without order */
+	GCH_ORDERS
+};
+
 /** struct gch_final - a registered or ready finalizer */
 struct gch_final {
 	u64 addr;
@@ -170,14 +178,17 @@ struct gch_final {
 	u32 hnext;	/* hash chain, or free list */
 	u32 rnext;	/* ready list */
 	u8 state;
+	u8 order;
 };
 
 /**
  * struct gch_finals - registered objects, and the queue
- * @pool, @hash: entries, and chains of those that are registered
+ * @pool, @hash: entries, and chains of those that are registered: @ordered of each order
  * @ready: so many at the head of the queue are the program's to fetch
  * @dying: so many after them are not yet, in phase FINALIZE
+ * @stage: how far that has come (final.c)
  * @at: entry to look at next then; @mark_at: first of the dying that is not marked
+ * @marked: objects that were when it began; @seen: when a stage did
  */
 struct gch_finals {
 	struct gch_final *pool;
@@ -185,10 +196,57 @@ struct gch_finals {
 	u32 cap;	/* power of two, pool and hash alike */
 	u32 free;	/* 1 + index */
 	u32 registered;
+	u32 ordered[GCH_ORDERS];
 	u32 ready;
 	u32 dying;
 	u32 ready_head, ready_tail;
-	u32 at, mark_at;
+	u32 stage, at, mark_at;
+	u64 marked, seen;
+};
+
+enum {				/* gch_link.key: chains */
+	GCH_LINK_WORD,		/* its address, and 1 if it is long */
+	GCH_LINK_OBJECT,	/* whose death makes it 0 */
+	GCH_LINK_HOLDER,	/* object of the heap that the word is in, 0: it is elsewhere */
+	GCH_LINK_CHAINS
+};
+
+#define GCH_LINK_USED	(1u << 0)
+#define GCH_LINK_ORPHAN	(1u << 1) /* the object was freed: in no chain by it */
+#define GCH_LINK_WANTED	(1u << 2) /* its page is to be brought in */
+#define GCH_LINK_GONE	(1u << 3) /* nothing was mapped there when that was tried */
+#define GCH_LINK_KEEP	(1u << 4) /* it could not be made 0: its object stays */
+
+/**
+ * struct gch_link - a word that becomes 0 when an object dies
+ * @in: neighbours in the chains, 1 + index, 0: none; of free entries the first @next is the
+ *	next free one's
+ */
+struct gch_link {
+	u64 key[GCH_LINK_CHAINS];
+	struct {
+		u32 next, prev;
+	} in[GCH_LINK_CHAINS];
+	u8 flags;
+};
+
+/**
+ * struct gch_links - all of them
+ * @pool: entries; @head: chains, of each kind as many; @noted: to be looked at again in this
+ *	cycle, a bit an entry
+ * @at: entries that have been looked at in this cycle, 0: there is none
+ * @step: word of @noted to go on with
+ * @kept: objects were marked since their links could not be made 0
+ */
+struct gch_links {
+	struct gch_link *pool;
+	u32 *head;
+	u64 *noted;
+	u32 cap;	/* power of two, of 64 at least */
+	u32 free;	/* 1 + index */
+	u32 count;
+	u32 at, step;
+	bool kept;
 };
 
 /** struct gch_counts - the core's counters; see struct gcheap_status */
@@ -211,6 +269,7 @@ struct gch_counts {
 	u64 freed_objects, freed_early, bad_frees;
 	u64 spans_handed, span_calls;
 	u64 weak_cleared;
+	u64 links_cleared;
 	u64 last_bad_free;
 	u64 flips;
 	u64 moved_objects, moved_bytes;
@@ -306,6 +365,9 @@ struct gch_ref;
  *	are frames, or -EBUSY: not now. What is not live in a frame that is new is zero, and
  *	what was live in the page is zero in the one that others keep.
  * @drop: the frames of slots go; not in a frozen phase
+ * @clear: write 0 to a word of the program's memory outside of the heap. Under the heap lock,
+ *	world stopped or not, from the collector; may not sleep. Return: false: its page is
+ *	not there, or not to be written just now
  * @meta_changed: metadata pages of a chunk have come or are about to go: drop
  *	what the program has mapped there. May sleep.
  */
@@ -315,6 +377,7 @@ struct gch_ops {
 	struct gcheap_tcb *(*tcb)(struct gch_heap *h, u32 thread);
 	int (*split)(struct gch_heap *h, u32 id);
 	void (*drop)(struct gch_heap *h, u32 id, u32 n);
+	bool (*clear)(struct gch_heap *h, u64 addr);
 	void (*meta_changed)(struct gch_heap *h, u32 chunk);
 };
 
@@ -428,6 +491,7 @@ struct gch_heap {
 	u32 max_threads;
 	u32 nthreads;
 	struct gch_finals finals;
+	struct gch_links links;
 	struct gch_evac evac;
 	u32 moved_slots;		/* in spans whose cells have moved */
 	bool reuse;			/* the sweep may free spans whose cells have moved (R7) */
@@ -490,6 +554,8 @@ int gch_thread_spans(struct gch_heap *h, u32 number, u32 cache, u32 want,
 void gch_thread_retire_all(struct gch_heap *h, u32 number);
 void gch_thread_retire(struct gch_heap *h, u32 number, u32 cache);
 void gch_thread_commit_all(struct gch_heap *h);
+bool gch_thread_resizes(const struct gch_heap *h, u64 addr);
+bool gch_thread_hides(struct gch_heap *h);
 void gch_thread_roots(struct gch_heap *h);
 void gch_thread_last_roots(struct gch_heap *h);
 u32 gch_thread_cursor(struct gch_heap *h, u32 id);
@@ -533,9 +599,10 @@ void gch_scan_page(struct gch_heap *h, u64 page);
 /* scan.c */
 u64 gch_typed_elems(const struct gch_heap *h, const struct gch_cache *c, u64 off,
 		    u64 bytes);
+void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self);
 
 /* final.c */
-int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u64 *old);
+int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old);
 int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old);
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max);
 void gch_final_pop(struct gch_heap *h, u32 n);
@@ -544,6 +611,26 @@ void gch_final_begin(struct gch_heap *h);
 bool gch_final_some(struct gch_heap *h, u32 n);
 void gch_final_end(struct gch_heap *h);
 void gch_final_destroy(struct gch_heap *h);
+
+/* link.c */
+u64 gch_link_bytes(const struct gch_heap *h);
+int gch_link_set(struct gch_heap *h, u64 word, bool lng, u64 object, u64 *old);
+int gch_link_get(struct gch_heap *h, u64 word, bool lng, u64 *old);
+int gch_link_clear(struct gch_heap *h, u64 word, bool lng, u64 *old);
+int gch_link_move(struct gch_heap *h, u64 word, u64 to, bool lng, u64 *old);
+void gch_link_freed(struct gch_heap *h, u64 addr);
+void gch_link_shrunk(struct gch_heap *h, u64 addr, u64 end);
+void gch_link_resized(struct gch_heap *h, u64 addr, u64 to);
+void gch_link_pin(struct gch_heap *h);
+void gch_link_end(struct gch_heap *h);
+bool gch_link_look(struct gch_heap *h, u32 n);
+bool gch_link_wanted(struct gch_heap *h, u32 *at, u32 n, u64 *word);
+void gch_link_gone(struct gch_heap *h, u64 word);
+void gch_link_finish(struct gch_heap *h);
+bool gch_link_keep(struct gch_heap *h, u32 n);
+bool gch_link_finish_long(struct gch_heap *h, u32 n, bool inside, bool *kept);
+bool gch_link_forget_dead(struct gch_heap *h, u32 n);
+void gch_link_destroy(struct gch_heap *h);
 
 /* weak.c */
 bool gch_weak_settle(struct gch_heap *h, u32 pages, bool pairs);
@@ -998,6 +1085,14 @@ static inline bool gch_ref_marked(const struct gch_ref *r)
 static inline bool gch_ref_kept(const struct gch_ref *r)
 {
 	return gch_ref_marked(r) || !gch_ref_live(r);
+}
+
+/* The same of an object by its address. */
+static inline bool gch_is_kept(const struct gch_heap *h, u64 addr)
+{
+	struct gch_ref r;
+
+	return gch_resolve(h, addr, &r) && gch_ref_kept(&r);
 }
 
 static inline u64 gch_ref_addr(const struct gch_heap *h, const struct gch_ref *r)

@@ -86,9 +86,12 @@ int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes)
 		err = grow_here(h, r, slots);
 	else if (slots < r->d->nslots)
 		shrink_here(h, r, slots);
-	if (!err)
-		set_bytes(h, r, bytes);
-	return err;
+	if (err)
+		return err;
+	set_bytes(h, r, bytes);
+	gch_link_shrunk(h, gch_ref_addr(h, r), gch_ref_addr(h, r) +
+			(u64)r->d->cell_granules * GCHEAP_GRANULE);
+	return 0;
 }
 
 /**
@@ -123,8 +126,11 @@ int gch_resize_begin(struct gch_heap *h, u32 number, const struct gch_ref *r, u6
  */
 void gch_resize_end(struct gch_heap *h, u32 number, u64 addr, u64 *cookie)
 {
+	u32 id = h->thread[number]->pending - 1;
+
 	h->thread[number]->resized = 0;
-	gch_large_zeroed(h, h->thread[number]->pending - 1);
+	gch_large_zeroed(h, id);
+	gch_link_resized(h, addr, gch_slot_addr(h, id));
 	gch_final_clear(h, addr, cookie);
 	gch_free_early(h, addr);
 	h->n.resized++;

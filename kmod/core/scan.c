@@ -386,16 +386,6 @@ static noinline bool scan_precise(struct marker *m)
 	return any;
 }
 
-static bool cells_left(const struct marker *m)
-{
-	u32 w;
-
-	for (w = 0; w < m->scan.nwords; w++)
-		if (READ_ONCE(*gch_view_mark(&m->own, w)) & ~READ_ONCE(m->scan.scanned[w]))
-			return true;
-	return false;
-}
-
 /*
  * Not what the program is asked about; nor a large object that is being made, and black, when
  * marking is checked: what is left in it from earlier use was not looked at by the marking that
@@ -407,6 +397,45 @@ static bool is_read(const struct marker *m)
 		return false;
 	return !m->h->weak.checking || m->own.d->state != GCHEAP_SPAN_LARGE ||
 	       m->own.d->flags & GCHEAP_SPANF_ZERO;
+}
+
+/**
+ * gch_scan_through() - mark what an object refers to, and not the object
+ * @r: an allocated cell that is not marked
+ * @but_self: what it refers to of itself does not mark it either
+ *
+ * Lock held, one worker; nothing is queued.
+ */
+void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self)
+{
+	u64 *mark = gch_chunk_mark(r->c, r->id, r->cell / 64), bit = 1ull << (r->cell % 64);
+	struct marker m;
+
+	if (r->d->flags & GCHEAP_SPANF_NOSCAN)
+		return;
+	gch_marker_init(&m, h, h->worker);
+	gch_scan_init(&m, r);
+	if (!is_read(&m))
+		return;
+	/* The span is not being scanned: it has to be queued for what is marked in it. */
+	m.own.bytes = 0;
+	m.own.len = 0;
+	if (but_self)
+		*mark |= bit;
+	scan_cells(&m, r->cell, 1);
+	gch_mark_fetched(h, h->worker);
+	if (but_self)
+		*mark &= ~bit;
+}
+
+static bool cells_left(const struct marker *m)
+{
+	u32 w;
+
+	for (w = 0; w < m->scan.nwords; w++)
+		if (READ_ONCE(*gch_view_mark(&m->own, w)) & ~READ_ONCE(m->scan.scanned[w]))
+			return true;
+	return false;
 }
 
 static void scan_all(struct marker *m)

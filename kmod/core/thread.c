@@ -348,3 +348,31 @@ void gch_thread_commit_all(struct gch_heap *h)
 				batch_commit(h, h->thread[i], c);
 	}
 }
+
+/** gch_thread_resizes() - whether a thread is at moving the pages of a large object elsewhere */
+bool gch_thread_resizes(const struct gch_heap *h, u64 addr)
+{
+	u32 id = (addr - h->base) >> GCHEAP_SLOT_SHIFT, i;
+
+	for (i = 0; i < h->max_threads; i++)
+		if (h->thread[i] && h->thread[i]->resized == id + 1)
+			return true;
+	return false;
+}
+
+/** gch_thread_hides() - whether a thread is making addresses of what does not look like them
+ *
+ * World stopped: if none is, none will be before the world goes on.
+ */
+bool gch_thread_hides(struct gch_heap *h)
+{
+	const struct gcheap_tcb *t;
+	u32 i;
+
+	for (i = 0; i < h->max_threads; i++) {
+		t = h->thread[i] ? h->ops->tcb(h, i) : NULL;
+		if (t && READ_ONCE(t->hidden))
+			return true;
+	}
+	return false;
+}

@@ -22,6 +22,8 @@
  *      two of them
  *  V14 spans are emptied and filled, and pages stale, only while cells move (E1); the stale
  *      pages recounted
+ *  V15 links: chains and counts; their objects and holders are allocated cells, and the words in
+ *      these; what is noted is so while marking, or till the sweep
  */
 #include "heap.h"
 
@@ -479,6 +481,7 @@ static bool check_totals(struct verifier *v)
 
 	if (h->n.heap_bytes != v->heap_bytes || h->n.heap_peak < v->heap_bytes)
 		return wrong(v, 10, 0, v->heap_bytes);
+	v->meta_bytes += gch_link_bytes(h);
 	if (h->n.meta_bytes != v->meta_bytes)
 		return wrong(v, 10, 1, v->meta_bytes);
 	if (h->n.meshed_pages != v->meshed)
@@ -536,6 +539,24 @@ static bool check_ready(struct verifier *v)
 	return (n == f->ready + f->dying && last == f->ready_tail) || wrong(v, 11, last, n);
 }
 
+static bool check_orders(struct verifier *v)
+{
+	const struct gch_finals *f = &v->h->finals;
+	u32 count[GCH_ORDERS] = { }, i;
+
+	for (i = 0; i < f->cap; i++) {
+		if (f->pool[i].state != GCH_FINAL_SET)
+			continue;
+		if (f->pool[i].order >= GCH_ORDERS)
+			return wrong(v, 11, i, f->pool[i].order);
+		count[f->pool[i].order]++;
+	}
+	for (i = 0; i < GCH_ORDERS; i++)
+		if (count[i] != f->ordered[i])
+			return wrong(v, 11, i, count[i]);
+	return true;
+}
+
 static bool check_finals(struct verifier *v)
 {
 	const struct gch_finals *f = &v->h->finals;
@@ -556,7 +577,94 @@ static bool check_finals(struct verifier *v)
 			return wrong(v, 11, i, n);
 	if (n + f->registered + f->ready + f->dying != f->cap)
 		return wrong(v, 11, 0, n);
+	return check_orders(v);
+}
+
+/* A link's object that was not freed, and its holder, are allocated cells. */
+static bool check_link(struct verifier *v, u32 i)
+{
+	const struct gch_link *e = &v->h->links.pool[i - 1];
+	u64 word = e->key[GCH_LINK_WORD] & ~1ull, holder = e->key[GCH_LINK_HOLDER];
+	bool inside = word - v->h->base < v->h->size;
+	struct gch_ref r;
+
+	if (word % sizeof(u64) || inside != !!holder)
+		return wrong(v, 15, i, word);
+	if (!(e->flags & GCH_LINK_ORPHAN) && !final_allocated(v, e->key[GCH_LINK_OBJECT]))
+		return wrong(v, 15, i, e->key[GCH_LINK_OBJECT]);
+	if (!holder)
+		return true;
+	if (!final_allocated(v, holder) || !gch_resolve(v->h, holder, &r) ||
+	    word < holder || word + sizeof(u64) > holder +
+	    (u64)r.d->cell_granules * GCHEAP_GRANULE)
+		return wrong(v, 15, i, holder);
 	return true;
+}
+
+/* One chain. @n: entries found so far in those of its kind. */
+static bool check_link_chain(struct verifier *v, u32 c, u32 bucket, u32 *n)
+{
+	const struct gch_links *l = &v->h->links;
+	u32 i, prev = 0;
+
+	for (i = l->head[c * l->cap + bucket]; i; i = l->pool[i - 1].in[c].next) {
+		const struct gch_link *e;
+
+		if (i > l->cap)
+			return wrong(v, 15, bucket, i);
+		e = &l->pool[i - 1];
+		if (!(e->flags & GCH_LINK_USED) || e->in[c].prev != prev ||
+		    env_hash64(e->key[c], env_ctz64(l->cap)) != bucket || (*n)++ == l->cap ||
+		    (c == GCH_LINK_OBJECT && e->flags & GCH_LINK_ORPHAN) ||
+		    (c == GCH_LINK_HOLDER && !e->key[c]))
+			return wrong(v, 15, bucket, i);
+		prev = i;
+	}
+	return true;
+}
+
+static bool check_link_chains(struct verifier *v, const u32 *want)
+{
+	const struct gch_links *l = &v->h->links;
+	u32 c, i, n;
+
+	for (c = 0; c < GCH_LINK_CHAINS; c++) {
+		for (i = 0, n = 0; i < l->cap; i++)
+			if (!check_link_chain(v, c, i, &n))
+				return false;
+		if (n != want[c])
+			return wrong(v, 15, c, n);
+	}
+	return true;
+}
+
+static bool check_all_links(struct verifier *v)
+{
+	const struct gch_links *l = &v->h->links;
+	u32 want[GCH_LINK_CHAINS] = { }, i, n = 0;
+
+	if (l->cap & (l->cap - 1) || l->at > l->cap)
+		return wrong(v, 15, 0, l->cap);
+	for (i = 1; i <= l->cap; i++) {
+		const struct gch_link *e = &l->pool[i - 1];
+		bool noted = l->noted[(i - 1) / 64] & (1ull << ((i - 1) % 64));
+
+		if (noted && (!(e->flags & GCH_LINK_USED) || i > l->at))
+			return wrong(v, 15, i, e->flags);
+		if (!(e->flags & GCH_LINK_USED))
+			continue;
+		want[GCH_LINK_WORD]++;
+		want[GCH_LINK_OBJECT] += !(e->flags & GCH_LINK_ORPHAN);
+		want[GCH_LINK_HOLDER] += !!e->key[GCH_LINK_HOLDER];
+		if (!check_link(v, i))
+			return false;
+	}
+	for (i = l->free; i; i = l->pool[i - 1].in[0].next)
+		if (i > l->cap || l->pool[i - 1].flags || n++ == l->cap)
+			return wrong(v, 15, i, n);
+	if (want[GCH_LINK_WORD] != l->count || l->count + n != l->cap)
+		return wrong(v, 15, 0, l->count);
+	return check_link_chains(v, want);
 }
 
 /**
@@ -579,5 +687,5 @@ int gch_verify(struct gch_heap *h, struct gch_fault *f)
 		h->cache[i]->seen_partial = 0;
 	}
 	return check_chunks(&v) && check_lists(&v) && check_batches(&v) &&
-	       check_totals(&v) && check_finals(&v) ? 0 : -EUCLEAN;
+	       check_totals(&v) && check_finals(&v) && check_all_links(&v) ? 0 : -EUCLEAN;
 }

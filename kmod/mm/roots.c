@@ -726,7 +726,7 @@ static unsigned long bring_try(struct gch_bring *b, unsigned long addr,
 		*err = -EAGAIN;
 		return addr;
 	}
-	got = gch_gup_nowait(b->mm, addr, &page);
+	got = gch_gup_nowait(b->mm, addr, 0, &page);
 	if (got == 1) {
 		put_page(page);
 		return addr + PAGE_SIZE;
@@ -868,6 +868,50 @@ int gch_roots_fault_in(struct gch_roots *r, struct gch_world *w,
 	}
 	r->nmissing = 0;
 	return bring_registered(&b);
+}
+
+/* One try, mmap_lock held: 0, -EBUSY: try again, -EFAULT: nothing is mapped, -EAGAIN. */
+static int bring_word_try(struct gch_bring *b, unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(b->mm, addr);
+	struct page *page;
+	long got;
+
+	if (!vma || vma->vm_start > addr)
+		return -EFAULT;
+	if (!vma_usable(vma) || !(vma->vm_flags & VM_WRITE) || vma_may_block(vma))
+		return -EACCES;
+	got = gch_gup_nowait(b->mm, addr, FOLL_WRITE, &page);
+	if (got == 1)
+		put_page(page);
+	return got == 1 ? 0 : got ? -EACCES : -EBUSY;
+}
+
+/**
+ * gch_roots_bring_word() - bring in the page of a word that is to be written
+ *
+ * Terms as of gch_roots_prefault(). Return: 0; -EFAULT: nothing is mapped there; -EACCES: it
+ * is not to be written; -EAGAIN: it does not come in time.
+ */
+int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr)
+{
+	struct gch_bring b = { .roots = r, .world = w, .mm = gch_world_mm(w) };
+	struct page *page;
+	int err;
+
+	if (get_user_pages_fast_only(addr & PAGE_MASK, 1, FOLL_WRITE, &page) == 1) {
+		put_page(page);
+		return 0;
+	}
+	bring_begin(&b);
+	do {
+		err = bring_lock(&b);
+		if (err)
+			return err;
+		err = bring_word_try(&b, addr);
+		mmap_read_unlock(b.mm);
+	} while (err == -EBUSY && bring_wait(&b));
+	return err == -EBUSY ? -EAGAIN : err;
 }
 
 /** gch_roots_module_init() - learn the layout of register images; returns 0 */

@@ -16,6 +16,7 @@ ulong gch_rules_off;
 #include "../core/flip.c"
 #include "../core/free.c"
 #include "../core/heap.c"
+#include "../core/link.c"
 #include "../core/mark.c"
 #include "../core/mesh.c"
 #include "../core/phase.c"

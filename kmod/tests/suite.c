@@ -37,6 +37,7 @@ SUITE(span, GCT_SPAN_CASES);
 SUITE(resize, GCT_RESIZE_CASES);
 SUITE(free, GCT_FREE_CASES);
 SUITE(final, GCT_FINAL_CASES);
+SUITE(link, GCT_LINK_CASES);
 SUITE(mark, GCT_MARK_CASES);
 SUITE(weak, GCT_WEAK_CASES);
 SUITE(ask, GCT_ASK_CASES);
@@ -51,9 +52,9 @@ SUITE(hostile, GCT_HOSTILE_CASES);
 SUITE(random, GCT_RANDOM_CASES);
 
 kunit_test_suites(&layout_suite, &plan_suite, &run_suite, &span_suite,
-		  &resize_suite, &free_suite, &final_suite, &mark_suite, &weak_suite,
-		  &ask_suite,
-		  &sweep_suite, &vacant_suite, &mesh_suite, &evac_suite, &cycle_suite,
+		  &resize_suite, &free_suite, &final_suite, &link_suite, &mark_suite,
+		  &weak_suite, &ask_suite, &sweep_suite, &vacant_suite, &mesh_suite, &evac_suite,
+		  &cycle_suite,
 		  &verify_suite, &fail_suite, &hostile_suite, &random_suite);
 
 MODULE_DESCRIPTION("gcheap: the collector's core under KUnit");

@@ -209,7 +209,7 @@ void gct_ask_final(void)
 		hide(s, next, w);
 		sim_store(s, w, box);
 		hide(s, box, 0);
-		CHECK_EQ(gch_final_set(&s->h, dead, 1, &old), 0);
+		CHECK_EQ(gch_final_set(&s->h, dead, 1, GCH_ORDER_NONE, &old), 0);
 		if (i)
 			sim_trace_phase(s, 3);
 		else

@@ -71,7 +71,32 @@
 	X(final_many) \
 	X(final_taken_back) \
 	X(final_unswept) \
-	X(final_beside)
+	X(final_beside) \
+	X(final_order) \
+	X(final_circles) \
+	X(final_self) \
+	X(final_last) \
+	X(final_pairs) \
+	X(final_order_changes)
+
+#define GCT_LINK_CASES(X)	\
+	X(link_elsewhere) \
+	X(link_inside) \
+	X(link_calls) \
+	X(link_long) \
+	X(link_breaks_circle) \
+	X(link_freed) \
+	X(link_resized) \
+	X(link_away) \
+	X(link_away_long) \
+	X(link_away_moved) \
+	X(link_gone) \
+	X(link_many) \
+	X(link_traced) \
+	X(link_young) \
+	X(link_pinned) \
+	X(link_abandoned) \
+	X(link_hidden)
 
 #define GCT_MARK_CASES(X)	\
 	X(mark_interior) \
@@ -150,6 +175,7 @@
 	X(verify_spans) \
 	X(verify_lists) \
 	X(verify_bits) \
+	X(verify_links) \
 	X(verify_totals)
 
 #define GCT_FAIL_CASES(X)	\
@@ -173,6 +199,7 @@
 	GCT_RESIZE_CASES(X) \
 	GCT_FREE_CASES(X) \
 	GCT_FINAL_CASES(X) \
+	GCT_LINK_CASES(X) \
 	GCT_MARK_CASES(X) \
 	GCT_WEAK_CASES(X) \
 	GCT_ASK_CASES(X) \

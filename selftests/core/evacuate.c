@@ -213,9 +213,9 @@ void gct_evac_known(void)
 	u64 p = s->precise[0], q = sim_load(s, p + 8), r = sim_load(s, q + 8), old;
 	struct gcheap_ready ready;
 
-	CHECK_EQ(gch_final_set(&s->h, q, 7, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, q, 7, GCH_ORDER_NONE, &old), 0);
 	CHECK_EQ(sim_evac_choose(s, 1000), N);
-	CHECK_EQ(gch_final_set(&s->h, r, 8, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, r, 8, GCH_ORDER_NONE, &old), 0);
 	s->precise[0] = sim_load(s, r + 8);
 	CHECK(gch_free_early(&s->h, p));
 	CHECK(!gch_free_early(&s->h, p));

@@ -46,7 +46,8 @@ static void good_path(struct sim *s)
 			if (sim_store(s, a, prev))
 				prev = a;
 			if (i % 2)
-				gch_final_set(&s->h, a, i, &old);
+				gch_final_set(&s->h, a, i, i % GCH_ORDERS, &old);
+			gch_link_set(&s->h, a + 8, i % 3, prev, &old);
 			if (i % 5 == 4)
 				gch_free_early(&s->h, a);
 		}
@@ -60,7 +61,9 @@ static void good_path(struct sim *s)
 	for (i = 0; i < 300; i++) {
 		a = c[0] < 0 ? 0 : sim_alloc(s, t, c[0]);
 		if (a)
-			gch_final_set(&s->h, a, i, &old);
+			gch_final_set(&s->h, a, i, GCH_ORDER_NONE, &old);
+		if (a)
+			gch_link_set(&s->h, a, i % 2, a, &old);
 	}
 	verify_anyway(s);
 	gch_thread_detach(&s->h, t);

@@ -20,7 +20,7 @@ void gct_final_once(void)
 
 	sim_need(s, 0, 0);
 	sim_store(s, a, b);
-	CHECK_EQ(gch_final_set(&s->h, a, 77, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 77, GCH_ORDER_NONE, &old), 0);
 	CHECK_EQ(old, 0);
 	s->precise[0] = a;
 	sim_cycle(s);
@@ -44,18 +44,18 @@ void gct_final_set_clear(void)
 	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
 	u64 a = sim_need(s, 0, 0), old;
 
-	CHECK(gch_final_set(&s->h, 0, 1, &old) == -ENOENT);
-	CHECK(gch_final_set(&s->h, a + 8, 1, &old) == -ENOENT);
-	CHECK(gch_final_set(&s->h, a + 32, 1, &old) == -ENOENT);
+	CHECK(gch_final_set(&s->h, 0, 1, GCH_ORDER_NONE, &old) == -ENOENT);
+	CHECK(gch_final_set(&s->h, a + 8, 1, GCH_ORDER_NONE, &old) == -ENOENT);
+	CHECK(gch_final_set(&s->h, a + 32, 1, GCH_ORDER_NONE, &old) == -ENOENT);
 	CHECK(gch_final_clear(&s->h, a, &old) == -ENOENT);
-	CHECK_EQ(gch_final_set(&s->h, a, 1, &old), 0);
-	CHECK_EQ(gch_final_set(&s->h, a, 2, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 1, GCH_ORDER_NONE, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 2, GCH_ORDER_NONE, &old), 0);
 	CHECK_EQ(old, 1);
 	CHECK_EQ(s->h.finals.registered, 1);
 	CHECK_EQ(gch_final_clear(&s->h, a, &old), 0);
 	CHECK_EQ(old, 2);
 	CHECK_EQ(s->h.finals.registered, 0);
-	CHECK_EQ(gch_final_set(&s->h, a, 3, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 3, GCH_ORDER_NONE, &old), 0);
 	CHECK(gch_free_early(&s->h, a));
 	CHECK_EQ(s->h.finals.registered, 0);
 	sim_close(s);
@@ -75,7 +75,7 @@ void gct_final_many(void)
 
 		sim_store(s, a, prev);	/* they refer to each other */
 		prev = a;
-		CHECK_EQ(gch_final_set(&s->h, a, i, &old), 0);
+		CHECK_EQ(gch_final_set(&s->h, a, i, GCH_ORDER_NONE, &old), 0);
 		sum += i;
 	}
 	sim_verify(s);
@@ -98,7 +98,7 @@ void gct_final_taken_back(void)
 	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
 	u64 a = sim_need(s, 0, 0), old;
 
-	CHECK_EQ(gch_final_set(&s->h, a, 1, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 1, GCH_ORDER_NONE, &old), 0);
 	*sim_pos(s, 0, 0) = 0;
 	gch_thread_retire(&s->h, 0, 0);
 	s->place[0][0].n = 0;
@@ -119,14 +119,184 @@ void gct_final_unswept(void)
 	sim_mark_phase(s);
 	sim_sweep_begin(s);
 	b = sim_need(s, 0, 0);
-	CHECK_EQ(gch_final_set(&s->h, b, 1, &old), 0);
-	CHECK(gch_final_set(&s->h, a, 1, &old) == -ENOENT);
+	CHECK_EQ(gch_final_set(&s->h, b, 1, GCH_ORDER_NONE, &old), 0);
+	CHECK(gch_final_set(&s->h, a, 1, GCH_ORDER_NONE, &old) == -ENOENT);
 	while (gch_sweep_some(&s->h, 1))
 		;
 	gch_cycle_end(&s->h);
 	CHECK(sim_allocated(s, b));
 	sim_cycle(s);
 	CHECK_EQ(s->h.finals.ready, 1);
+	sim_close(s);
+}
+
+static void finalizer(struct sim *s, u64 a, u64 cookie, u8 order)
+{
+	u64 old;
+
+	CHECK_EQ(gch_final_set(&s->h, a, cookie, order, &old), 0);
+}
+
+/* What is queued in the next cycle, a bit for each cookie. */
+static u64 died(struct sim *s)
+{
+	struct gcheap_ready item;
+	u64 bits = 0;
+
+	/* So that no cell counts as just handed out. */
+	sim_need(s, 0, 0);
+	sim_cycle(s);
+	while (fetch(s, &item))
+		bits |= 1ull << item.cookie;
+	return bits;
+}
+
+/* 0 to 5, each refers to the one before it, and the middle ones have none. */
+static void chain(struct sim *s, u8 order)
+{
+	u64 prev = 0, a, i;
+
+	for (i = 0; i < 6; i++, prev = a) {
+		a = sim_need(s, 0, 0);
+		sim_store(s, a, prev);
+		if (i % 3 != 1)
+			finalizer(s, a, i, order);
+	}
+}
+
+/* From the one that nothing leads to, one a cycle. */
+void gct_final_order(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	static const u8 orders[] = { GCH_ORDER_NORMAL, GCH_ORDER_BUT_SELF, GCH_ORDER_LAST };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		chain(s, orders[i]);
+		CHECK_EQ(died(s), 1 << 5);
+		CHECK_EQ(s->h.finals.registered, 3);
+		CHECK_EQ(died(s), 1 << 3);
+		CHECK_EQ(died(s), 1 << 2);
+		CHECK_EQ(died(s), 1 << 0);
+		CHECK_EQ(died(s), 0);
+		CHECK_EQ(sim_count(s), 1);
+	}
+	chain(s, GCH_ORDER_NONE);
+	CHECK_EQ(died(s), 1 << 5 | 1 << 3 | 1 << 2 | 1 << 0);
+	sim_close(s);
+}
+
+/* Two that lead to each other, and one that leads to them. */
+void gct_final_circles(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 a = sim_need(s, 0, 0), b = sim_need(s, 0, 0), c = sim_need(s, 0, 0), old;
+
+	sim_store(s, a, b);
+	sim_store(s, b, a);
+	sim_store(s, c, a);
+	finalizer(s, a, 1, GCH_ORDER_NORMAL);
+	finalizer(s, c, 3, GCH_ORDER_NORMAL);
+	CHECK_EQ(died(s), 1 << 3);
+	CHECK_EQ(died(s), 0);
+	CHECK(sim_allocated(s, a) && sim_allocated(s, b) && !sim_allocated(s, c));
+	finalizer(s, a, 1, GCH_ORDER_BUT_SELF);
+	CHECK_EQ(died(s), 0);
+	finalizer(s, b, 2, GCH_ORDER_LAST);
+	CHECK_EQ(died(s), 0);
+	CHECK_EQ(gch_final_clear(&s->h, b, &old), 0);
+	finalizer(s, a, 1, GCH_ORDER_NONE);
+	CHECK_EQ(died(s), 1 << 1);
+	CHECK_EQ(died(s), 0);
+	CHECK_EQ(sim_count(s), 1);
+	sim_close(s);
+}
+
+void gct_final_self(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 64);
+	u64 a = sim_need(s, 0, 0), b = sim_need(s, 0, 0);
+
+	sim_store(s, a + 8, a + 40);
+	sim_store(s, a + 16, b);
+	sim_store(s, b, b);
+	finalizer(s, a, 1, GCH_ORDER_NORMAL);
+	finalizer(s, b, 2, GCH_ORDER_BUT_SELF);
+	CHECK_EQ(died(s), 0);
+	finalizer(s, a, 1, GCH_ORDER_BUT_SELF);
+	CHECK_EQ(died(s), 1 << 1);
+	CHECK_EQ(died(s), 1 << 2);
+	CHECK_EQ(died(s), 0);
+	CHECK_EQ(sim_count(s), 1);
+	sim_close(s);
+}
+
+/* 1 has no order and leads to 2 by way of another; 3 comes by itself. */
+void gct_final_last(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 a = sim_need(s, 0, 0), b = sim_need(s, 0, 0), c = sim_need(s, 0, 0);
+	u64 d = sim_need(s, 0, 0);
+
+	sim_store(s, a, c);
+	sim_store(s, c, b);
+	finalizer(s, a, 1, GCH_ORDER_NONE);
+	finalizer(s, b, 2, GCH_ORDER_LAST);
+	finalizer(s, d, 3, GCH_ORDER_LAST);
+	CHECK_EQ(died(s), 1 << 1 | 1 << 3);
+	CHECK(sim_allocated(s, b) && sim_allocated(s, c));
+	CHECK_EQ(died(s), 1 << 2);
+	CHECK_EQ(died(s), 0);
+	sim_close(s);
+}
+
+/* 1 has a table whose key it refers to itself: the value, 2, waits for it. */
+void gct_final_pairs(void)
+{
+	static const struct sim_maps maps = {
+		.fixed = 2, .fixed_ptr = 3, .elem = 2, .elem_ptr = 2, .elem_weak = 1,
+		.length = GCHEAP_NO_LENGTH,
+	};
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u32 pairs = sim_typed(s, GCHEAP_CACHE_EPHEMERON, 64, &maps);
+	u64 a = sim_need(s, 0, pairs), key = sim_need(s, 0, 0), b = sim_need(s, 0, 0);
+	u64 link = sim_need(s, 0, 0);
+
+	sim_need(s, 0, pairs);
+	sim_store(s, a, link);
+	sim_store(s, link, key);
+	sim_store(s, a + 16, key);
+	sim_store(s, a + 24, b);
+	finalizer(s, a, 1, GCH_ORDER_NORMAL);
+	finalizer(s, b, 2, GCH_ORDER_NORMAL);
+	CHECK_EQ(died(s), 1 << 1);
+	CHECK_EQ(sim_load(s, a + 24), b);
+	CHECK_EQ(died(s), 1 << 2);
+	CHECK_EQ(died(s), 0);
+	sim_close(s);
+}
+
+/* The last order counts. */
+void gct_final_order_changes(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 a = sim_need(s, 0, 0), old;
+	u8 order;
+
+	sim_store(s, a, a);
+	for (order = 0; order < GCH_ORDERS; order++) {
+		finalizer(s, a, 1, order);
+		CHECK_EQ(s->h.finals.ordered[order], 1);
+		sim_verify(s);
+	}
+	for (order = 0; order < GCH_ORDERS; order++)
+		CHECK_EQ(s->h.finals.ordered[order], order == GCH_ORDER_LAST);
+	CHECK_EQ(died(s), 0);
+	finalizer(s, a, 1, GCH_ORDER_BUT_SELF);
+	CHECK_EQ(gch_final_clear(&s->h, a, &old), 0);
+	sim_verify(s);
+	finalizer(s, a, 1, GCH_ORDER_BUT_SELF);
+	CHECK_EQ(died(s), 1 << 1);
 	sim_close(s);
 }
 
@@ -147,9 +317,9 @@ static void beside(struct sim *s)
 		return;
 	CHECK(!gch_final_peek(&s->h, &item, 1));
 	if (!p->looks++)
-		CHECK_EQ(gch_final_set(&s->h, p->b, 1, &old), -ENOENT);
+		CHECK_EQ(gch_final_set(&s->h, p->b, 1, GCH_ORDER_NONE, &old), -ENOENT);
 	c = sim_need(s, 0, 0);
-	CHECK_EQ(gch_final_set(&s->h, c, 2, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, c, 2, GCH_ORDER_NONE, &old), 0);
 	CHECK_EQ(gch_final_clear(&s->h, c, &old), 0);
 	s->precise[0] = c;
 }
@@ -162,7 +332,7 @@ static void die(struct sim *s, struct pair *p)
 	p->b = sim_need(s, 0, 0);
 	sim_need(s, 0, 0);
 	sim_store(s, p->a, p->b);
-	CHECK_EQ(gch_final_set(&s->h, p->a, 77, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, p->a, 77, GCH_ORDER_NONE, &old), 0);
 	sim_trace_begin(s);
 	sim_trace_round(s);
 	sim_trace_finish(s);

@@ -51,18 +51,46 @@ static void scribble(struct sim *s, struct gct_random *r)
 	}
 }
 
+/* A word that may be anywhere. */
+static u64 some_word(struct gct_random *r, struct sim *s)
+{
+	if (gct_rand(r, 3))
+		return garbage(r, s) & ~7ull;
+	return SIM_OUTSIDE + 8 * gct_rand(r, SIM_WORDS);
+}
+
+static void ask_link(struct sim *s, struct gct_random *r)
+{
+	u64 word = some_word(r, s), old;
+	bool lng = gct_rand(r, 2);
+
+	switch (gct_rand(r, 4)) {
+	case 0:
+		gch_link_clear(&s->h, word, lng, &old);
+		break;
+	case 1:
+		gch_link_move(&s->h, word, some_word(r, s), lng, &old);
+		break;
+	default:
+		gch_link_set(&s->h, word, lng, garbage(r, s) & ~15ull, &old);
+	}
+}
+
 static void ask(struct sim *s, struct gct_random *r)
 {
 	u32 t = gct_rand(r, 3), c = gct_rand(r, 5), n, span[GCHEAP_BATCH];
 	u64 old, addr = garbage(r, s);
 	struct gcheap_ready item;
 
-	switch (gct_rand(r, 8)) {
+	switch (gct_rand(r, 9)) {
+	case 8:
+		ask_link(s, r);
+		break;
 	case 0:
 		gch_thread_large(&s->h, t, 5 + c % 2, 1 + gct_rand(r, 200000), &n);
 		break;
 	case 1:
-		gch_final_set(&s->h, addr & ~15ull, 1, &old);
+		gch_final_set(&s->h, addr & ~15ull, 1, gct_rand(r, GCH_ORDERS), &old);
 		break;
 	case 2:
 		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1));
@@ -123,6 +151,7 @@ void gct_hostile(void)
 			go_on(s);
 			s->ambiguous[i % SIM_ROOTS] = garbage(&r, s);
 			s->precise[i % SIM_ROOTS] = garbage(&r, s);
+			s->away = !gct_rand(&r, 4);
 			if (i % 3 == 2)
 				sim_cycle(s);
 			if (i % 10 == 9)

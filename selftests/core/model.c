@@ -2,6 +2,7 @@
 #include "model.h"
 
 #define NROOTS		48
+#define NTIES		40
 #define POISON		0x5a5a5a5a5a5a5a5aull
 #define NONE		U32_MAX
 
@@ -53,7 +54,7 @@ static const struct kind kinds[] = {
  * struct obj - an allocated object
  * @bytes: of the cell; @extent: in which an address belongs to it
  * @words: what the program has written there
- * @cookie: of its finalizer, 0: none; @ready: dead, and not fetched
+ * @cookie: of its finalizer, 0: none, and its @order; @ready: dead, and not fetched
  * @pushed: in a ring of early frees
  * @asleep: reached by nothing but dead objects that have finalizers, which are being looked
  *	for: the program cannot come by it
@@ -64,7 +65,20 @@ struct obj {
 	u64 cookie;
 	u32 bytes, extent;
 	u8 kind;
+	u8 order;
 	bool marked, black, ready, pushed, asleep;
+};
+
+/**
+ * struct tie - a link
+ * @word: address that becomes 0 when the object at another one dies
+ * @orphan: that was freed
+ * @dying: it has died, and when FINALIZE is over the word is 0, or it has been kept for that;
+ *	the program leaves the link alone until then
+ */
+struct tie {
+	u64 word, object;
+	bool used, lng, orphan, dying;
 };
 
 struct model {
@@ -79,6 +93,8 @@ struct model {
 	u32 *todo;		/* found, not searched yet */
 	u32 ntodo;
 	u64 ambiguous[NROOTS], precise[NROOTS];
+	struct tie tie[NTIES];
+	u64 outside[SIM_WORDS];
 	u64 cookies;
 	u32 cache[NKINDS];
 	bool attached[SIM_THREADS];
@@ -132,8 +148,29 @@ static u32 find(struct model *m, u64 addr)
 	return addr - m->obj[lo].addr < m->obj[lo].extent ? lo : NONE;
 }
 
+static bool is_inside(const struct obj *o, u64 word)
+{
+	return word - o->addr < o->extent;
+}
+
+/* Links in it are forgotten, and those to it have none. */
+static void untie(struct model *m, const struct obj *o)
+{
+	struct tie *t;
+
+	for (t = m->tie; t < m->tie + NTIES; t++) {
+		if (is_inside(o, t->word))
+			t->used = false;
+		if (t->object != o->addr || t->dying)
+			continue;
+		t->orphan = true;
+		t->dying = t->lng && m->s->h.phase == GCHEAP_PHASE_FINALIZE;
+	}
+}
+
 static void forget(struct model *m, u32 i)
 {
+	untie(m, &m->obj[i]);
 	env_free(m->obj[i].words);
 	m->obj[i] = m->obj[--m->n];
 	m->sorted = false;
@@ -147,8 +184,28 @@ static u64 disguise(const struct obj *o, u64 value)
 	return kinds[o->kind].layout == GCHEAP_ASK && value ? ~value : value;
 }
 
+static struct tie *find_tie(struct model *m, u64 word, bool lng)
+{
+	struct tie *t;
+
+	for (t = m->tie; t < m->tie + NTIES; t++)
+		if (t->used && t->word == word && t->lng == lng)
+			return t;
+	return NULL;
+}
+
+/* It may become 0 at any time. */
+static bool is_dying(struct model *m, u64 word)
+{
+	const struct tie *a = find_tie(m, word, false), *b = find_tie(m, word, true);
+
+	return (a && a->dying) || (b && b->dying);
+}
+
 static void write_word(struct model *m, struct obj *o, u32 w, u64 value)
 {
+	if (is_dying(m, o->addr + 8 * (u64)w))
+		return;
 	if (sim_store(m->s, o->addr + 8 * (u64)w, disguise(o, value)))
 		o->words[w] = value;
 }
@@ -393,6 +450,20 @@ static void clear_end(struct model *m, const struct obj *o, u64 bytes)
 		sim_store(m->s, o->addr + 8 * (u64)w, 0);
 }
 
+static void tie_resized(struct model *m, const struct obj *o, u64 addr, u64 bytes)
+{
+	struct tie *t;
+
+	for (t = m->tie; t < m->tie + NTIES; t++) {
+		if (t->object == o->addr && addr != o->addr)
+			t->orphan = true;
+		if (!is_inside(o, t->word))
+			continue;
+		t->used &= t->word - o->addr < bytes;
+		t->word += addr - o->addr;
+	}
+}
+
 static void step_resize(struct model *m)
 {
 	struct obj *o = &m->obj[pick(m, m->n)];
@@ -409,6 +480,7 @@ static void step_resize(struct model *m)
 		m->st->refused++;
 		return;
 	}
+	tie_resized(m, o, addr, bytes);
 	words = env_zalloc(bytes);
 	CHECK(words);
 	memcpy(words, o->words, min_t(u64, bytes, o->bytes));
@@ -431,7 +503,8 @@ static void step_final(struct model *m)
 	if (o->ready || is_away(o))
 		return;
 	if (pick(m, 3)) {
-		CHECK_EQ(gch_final_set(&m->s->h, o->addr, ++m->cookies, &old), 0);
+		o->order = pick(m, GCH_ORDERS);
+		CHECK_EQ(gch_final_set(&m->s->h, o->addr, ++m->cookies, o->order, &old), 0);
 		CHECK_EQ(old, o->cookie);
 		o->cookie = m->cookies;
 	} else {
@@ -458,6 +531,85 @@ static void step_fetch(struct model *m)
 	m->st->finalized++;
 	if (pick(m, 2))
 		m->precise[pick(m, NROOTS)] = item.addr;
+}
+
+/*
+ * A word for a link, 0: none was found. Not one that says how long an array is, nor one that
+ * is cleared for other reasons.
+ */
+static u64 some_word(struct model *m)
+{
+	const struct obj *o = &m->obj[pick(m, m->n)];
+	const struct kind *k = &kinds[o->kind];
+	u32 w = pick(m, o->bytes / 8);
+
+	if (pick(m, 2))
+		return SIM_OUTSIDE + 8 * pick(m, SIM_WORDS);
+	if (is_away(o))
+		return 0;
+	if (k->layout == GCHEAP_TYPED) {
+		w %= k->fixed;
+		if (k->flags & PAIRS || !(k->fixed_ptr & (1ull << w)))
+			return 0;
+	}
+	return is_dying(m, o->addr + 8 * (u64)w) ? 0 : o->addr + 8 * (u64)w;
+}
+
+/* Something that is not 0, to see that it becomes so. */
+static void fill_word(struct model *m, u64 word)
+{
+	u32 i = find(m, word);
+
+	if (i != NONE) {
+		write_word(m, &m->obj[i], (word - m->obj[i].addr) / 8, 1);
+	} else {
+		m->outside[(word - SIM_OUTSIDE) / 8] = 1;
+		m->s->outside[(word - SIM_OUTSIDE) / 8] = 1;
+	}
+}
+
+static void tie_set(struct model *m, struct tie *t, u64 word, bool lng)
+{
+	const struct obj *o = &m->obj[pick(m, m->n)];
+	struct tie *was = find_tie(m, word, lng);
+	u64 old;
+
+	if (is_away(o))
+		return;
+	CHECK_EQ(gch_link_set(&m->s->h, word, lng, o->addr, &old), 0);
+	CHECK_EQ(old, was ? was->object : 0);
+	*(was ?: t) = (struct tie){ .word = word, .object = o->addr, .used = true, .lng = lng };
+	if (pick(m, 2))
+		fill_word(m, word);
+}
+
+static void tie_move(struct model *m, struct tie *t, u64 to)
+{
+	int err = find_tie(m, to, t->lng) && to != t->word ? -EEXIST : 0;
+	u64 old;
+
+	CHECK_EQ(gch_link_move(&m->s->h, t->word, to, t->lng, &old), err);
+	CHECK_EQ(old, t->object);
+	if (!err)
+		t->word = to;
+}
+
+static void step_tie(struct model *m)
+{
+	struct tie *t = &m->tie[pick(m, NTIES)];
+	u64 word = some_word(m), old;
+
+	if (!word || is_dying(m, word) || (t->used && t->dying))
+		return;
+	if (!t->used) {
+		tie_set(m, t, word, pick(m, 2));
+	} else if (pick(m, 2)) {
+		tie_move(m, t, word);
+	} else {
+		CHECK_EQ(gch_link_clear(&m->s->h, t->word, t->lng, &old), 0);
+		CHECK_EQ(old, t->object);
+		t->used = false;
+	}
 }
 
 static void step_thread(struct model *m)
@@ -493,8 +645,10 @@ static void step(struct model *m)
 	m->s->want = 1 + pick(m, GCHEAP_BATCH);
 	if (!m->n || what < 40)
 		step_alloc(m);
-	else if (what < 60)
+	else if (what < 58)
 		step_link(m);
+	else if (what < 60)
+		step_tie(m);
 	else if (what < 65)
 		step_unlink(m);
 	else if (what < 75)
@@ -625,19 +779,21 @@ static void search_pair(struct model *m, struct obj *o, u32 w)
 		each_value(m, o, w, value_found);
 }
 
-static void search_found(struct model *m)
+static void search_in(struct model *m, struct obj *o)
 {
 	u32 w;
 
-	while (m->ntodo) {
-		struct obj *o = &m->obj[m->todo[--m->ntodo]];
+	if (kinds[o->kind].layout == GCHEAP_TYPED)
+		each_typed(m, o, false, search_word);
+	else if (kinds[o->kind].layout != GCHEAP_NOSCAN)
+		for (w = 0; w < o->bytes / 8; w++)
+			word_ambiguous(m, o->words[w]);
+}
 
-		if (kinds[o->kind].layout == GCHEAP_TYPED)
-			each_typed(m, o, false, search_word);
-		else if (kinds[o->kind].layout != GCHEAP_NOSCAN)
-			for (w = 0; w < o->bytes / 8; w++)
-				word_ambiguous(m, o->words[w]);
-	}
+static void search_found(struct model *m)
+{
+	while (m->ntodo)
+		search_in(m, &m->obj[m->todo[--m->ntodo]]);
 }
 
 static void search(struct model *m)
@@ -700,24 +856,157 @@ static void reference_roots(struct model *m)
 						      m->s->h.thread[i]->pending - 1));
 }
 
-static void reference_finish(struct model *m)
+static bool is_dead(const struct obj *o)
+{
+	return !o->marked && !o->black;
+}
+
+/* Whether the object of a link has died, and its word can be made to say so. */
+static bool is_over(struct model *m, const struct tie *t, bool *away)
+{
+	*away = t->word < SIM_BASE && m->s->away;
+	return t->used && (t->orphan || is_dead(&m->obj[find(m, t->object)]));
+}
+
+static void zero_tied(struct model *m, struct tie *t)
+{
+	u32 i = find(m, t->word);
+
+	if (t->word < SIM_BASE)
+		m->outside[(t->word - SIM_OUTSIDE) / 8] = 0;
+	else if (i != NONE)
+		m->obj[i].words[(t->word - m->obj[i].addr) / 8] = 0;
+	t->used = false;
+	t->dying = false;
+	m->st->links++;
+}
+
+static void ties_finish(struct model *m)
+{
+	bool keep[NTIES] = { }, away;
+	u32 i;
+
+	for (i = 0; i < NTIES; i++) {
+		if (m->tie[i].lng || !is_over(m, &m->tie[i], &away))
+			continue;
+		keep[i] = away && !m->tie[i].orphan;
+		m->tie[i].dying = keep[i];
+		if (!away)
+			zero_tied(m, &m->tie[i]);
+	}
+	for (i = 0; i < NTIES; i++)
+		if (keep[i])
+			found(m, find(m, m->tie[i].object));
+	search(m);
+}
+
+/* Long ones, as often as those that can not be told keep something. */
+static void ties_finish_long(struct model *m)
+{
+	bool again, away;
+	struct tie *t;
+
+	do {
+		search(m);
+		clear_weak(m);
+		again = false;
+		for (t = m->tie; t < m->tie + NTIES; t++) {
+			if (!t->lng || !is_over(m, t, &away) || !away || t->orphan)
+				continue;
+			found(m, find(m, t->object));
+			t->dying = true;
+			again = true;
+		}
+	} while (again);
+	for (t = m->tie; t < m->tie + NTIES; t++)
+		t->dying |= t->lng && is_over(m, t, &away) && !away;
+}
+
+static void ties_over(struct model *m)
+{
+	struct tie *t;
+	u64 old;
+
+	for (t = m->tie; t < m->tie + NTIES; t++) {
+		if (!t->used || !t->dying)
+			continue;
+		t->dying = false;
+		if (gch_link_get(&m->s->h, t->word, t->lng, &old))
+			zero_tied(m, t);
+		else
+			CHECK(t->orphan || (m->s->away && t->word < SIM_BASE));
+	}
+}
+
+static bool wants_order(const struct obj *o)
+{
+	return o->cookie && !o->ready && o->order && is_dead(o);
+}
+
+/* What it refers to is reached, and it is not for that. */
+static void search_through(struct model *m, struct obj *o)
+{
+	bool but_self = o->order == GCH_ORDER_BUT_SELF;
+
+	o->marked |= but_self;
+	search_in(m, o);
+	if (has_pairs(o))
+		each_typed(m, o, true, search_pair);
+	if (but_self)
+		o->marked = false;
+}
+
+static u32 count_marked(const struct model *m)
+{
+	u32 n = 0, i;
+
+	for (i = 0; i < m->n; i++)
+		n += m->obj[i].marked;
+	return n;
+}
+
+static void search_orders(struct model *m)
+{
+	u32 before, i;
+
+	do {
+		before = count_marked(m);
+		for (i = 0; i < m->n; i++)
+			if (wants_order(&m->obj[i]))
+				search_through(m, &m->obj[i]);
+		search(m);
+	} while (count_marked(m) != before);
+}
+
+static bool is_last(const struct obj *o)
+{
+	return o->order == GCH_ORDER_LAST;
+}
+
+static void queue(struct model *m, bool last)
 {
 	u32 i;
 
-	clear_weak(m);
 	for (i = 0; i < m->n; i++) {
 		struct obj *o = &m->obj[i];
 
-		if (o->cookie && !o->ready && !o->marked && !o->black) {
+		if (o->cookie && is_dead(o) && is_last(o) == last)
 			o->ready = true;
-			o->marked = false;
-		}
 	}
 	for (i = 0; i < m->n; i++)
 		if (m->obj[i].ready)
 			found(m, i);
 	search(m);
-	clear_weak(m);
+}
+
+/* From the marking to the end of FINALIZE. */
+static void reference_finish(struct model *m)
+{
+	ties_finish(m);
+	search_orders(m);
+	queue(m, false);
+	queue(m, true);
+	ties_finish_long(m);
 }
 
 /* Called in the middle of the core's cycle, where it wants the roots. */
@@ -731,6 +1020,7 @@ static void roots(struct sim *s)
 		return;
 	reference_roots(m);
 	search(m);
+	clear_weak(m);
 	reference_finish(m);
 }
 
@@ -848,17 +1138,9 @@ static void judge_finish(struct model *m)
 	}
 	for (i = 0; i < m->n; i++)
 		m->obj[i].marked = is_kept(m, &m->obj[i]);
-	for (i = 0; i < m->n; i++) {
-		struct obj *o = &m->obj[i];
-
-		o->asleep = !o->marked;
-		o->ready |= o->cookie && !o->marked;
-	}
 	for (i = 0; i < m->n; i++)
-		if (m->obj[i].ready)
-			found(m, i);
-	search(m);
-	clear_weak(m);
+		m->obj[i].asleep = !m->obj[i].marked;
+	reference_finish(m);
 }
 
 static void bury(struct model *m)
@@ -885,6 +1167,24 @@ static void check_one(void *arg, u64 addr)
 	m->obj[i].marked = true;
 }
 
+static void compare_ties(struct model *m)
+{
+	const struct tie *t;
+	u32 n = 0, i;
+	u64 old;
+
+	for (t = m->tie; t < m->tie + NTIES; t++) {
+		if (!t->used)
+			continue;
+		CHECK_EQ(gch_link_get(&m->s->h, t->word, t->lng, &old), 0);
+		CHECK_EQ(old, t->object);
+		n++;
+	}
+	CHECK_EQ(n, m->s->h.links.count);
+	for (i = 0; i < SIM_WORDS; i++)
+		CHECK_EQ(m->outside[i], m->s->outside[i]);
+}
+
 /* Exactly the objects of the table are allocated, and as the program left them. */
 static void compare(struct model *m)
 {
@@ -900,21 +1200,18 @@ static void compare(struct model *m)
 		for (w = 0; w < o->bytes / 8; w++)
 			CHECK_EQ(sim_load(m->s, o->addr + 8 * (u64)w), disguise(o, o->words[w]));
 	}
+	compare_ties(m);
 }
 
 /* Asked about an object: it was handed out, and is not free. */
 static void ask(struct sim *s, u64 addr)
 {
 	struct model *m = s->arg;
-	u32 i = find(m, addr), w;
-	u64 word;
+	u32 i = find(m, addr);
 
 	CHECK(i != NONE && m->obj[i].addr == addr);
 	CHECK_EQ(kinds[m->obj[i].kind].layout, GCHEAP_ASK);
-	for (w = 0; w < m->obj[i].bytes / 8; w++) {
-		word = disguise(&m->obj[i], sim_load(s, addr + 8 * (u64)w));
-		gch_mark_ambiguous(&s->h, &word, 1);
-	}
+	gch_mark_ambiguous(&s->h, m->obj[i].words, m->obj[i].bytes / 8);
 }
 
 /* The program goes on between the collector's slices. */
@@ -967,6 +1264,7 @@ static void cycle(struct model *m)
 			abandon_trace(m);
 		return;
 	}
+	m->s->away = !pick(m, 4);
 	if (pick(m, 2)) {
 		sim_mark_phase(m->s);
 	} else {
@@ -978,6 +1276,7 @@ static void cycle(struct model *m)
 	}
 	bury(m);
 	sim_finalize(m->s);
+	ties_over(m);
 	judge_ready(m);
 	gch_cycle_sweep(&m->s->h);
 	sim_sweep_rest(m->s);

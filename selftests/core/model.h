@@ -33,7 +33,7 @@ struct model_plan {
 /** struct model_stats - what was done, to see that a run is worth something */
 struct model_stats {
 	u64 cycles, traced, abandoned, vacated, meshed, split;
-	u64 allocs, refused, freed, resized, died, kept, weak, finalized;
+	u64 allocs, refused, freed, resized, died, kept, weak, links, finalized;
 };
 
 void model_run(const struct model_plan *plan, struct model_stats *st);

@@ -145,7 +145,7 @@ void gct_resize_elsewhere(void)
 	struct gch_ref r;
 	u32 id;
 
-	CHECK_EQ(gch_final_set(&s->h, a, 5, &cookie), 0);
+	CHECK_EQ(gch_final_set(&s->h, a, 5, GCH_ORDER_NONE, &cookie), 0);
 	CHECK(gch_object_at(&s->h, a, &r));
 	CHECK_EQ(gch_resize_begin(&s->h, 0, &r, 5 * SLOT, &id), 0);
 	CHECK_EQ(s->h.n.alloc_bytes, alloc + 3 * SLOT);

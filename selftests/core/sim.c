@@ -82,7 +82,18 @@ static void drop(struct gch_heap *h, u32 id, u32 n)
 		drop_frame(sim_of(h), (u64)id * GCH_SLOT_PAGES + p);
 }
 
+static bool clear_outside(struct gch_heap *h, u64 addr)
+{
+	u64 i = (addr - SIM_OUTSIDE) / sizeof(u64);
+
+	if (i >= SIM_WORDS || sim_of(h)->away)
+		return false;
+	sim_of(h)->outside[i] = 0;
+	return true;
+}
+
 static const struct gch_ops ops = {
+	.clear = clear_outside,
 	.split = split,
 	.drop = drop,
 	.tcb = tcb,
@@ -740,6 +751,8 @@ void sim_trace_round(struct sim *s)
 	while (gch_evac_record(&s->h, 3))
 		slice(s);
 	while (gch_mark_drain(&s->h, 5) || gch_weak_settle(&s->h, 1, false))
+		slice(s);
+	while (gch_link_look(&s->h, 1))
 		slice(s);
 }
 

@@ -15,6 +15,8 @@
 #define SIM_THREADS	6
 #define SIM_CACHES	24
 #define SIM_ROOTS	16
+#define SIM_OUTSIDE	0x10000ull	/* words of the program's that are not in the heap */
+#define SIM_WORDS	64
 
 /** struct sim_place - a thread's spans of a cache; its cursor is in the TCB */
 struct sim_place {
@@ -29,6 +31,7 @@ struct sim_place {
  * @scribbled: the program writes anywhere, so that no zero is promised
  * @want: spans asked for at a time
  * @ambiguous, @precise: words that are roots
+ * @outside: words that are not in the heap; @away: they can not be written just now
  * @tracking: writes are noted in @written, a bit a page, for the marker to hear of
  * @check: check marking beside the program: @lost objects, the @lost_path of the first
  * @roots: called in each pause to mark from further roots
@@ -47,6 +50,8 @@ struct sim {
 	u64 split;		/* pages that had shared a frame */
 	u32 tries, fills;	/* sim_again() */
 	u64 ambiguous[SIM_ROOTS], precise[SIM_ROOTS];
+	u64 outside[SIM_WORDS];
+	bool away;
 	bool tracking;
 	u64 written[SIM_PAGES / 64];
 	bool check;

@@ -46,8 +46,8 @@ static void zoo_open(struct zoo *z)
 	z->boxed = s->place[0][z->weak].span[0];
 	z->owned = z->boxed;
 	z->large = sim_id(sim_large(s, 0, z->big, 20000));
-	CHECK_EQ(gch_final_set(&s->h, z->addr, 1, &old), 0);
-	CHECK_EQ(gch_final_set(&s->h, SIM_BASE, 1, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, z->addr, 1, GCH_ORDER_NONE, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, SIM_BASE, 1, GCH_ORDER_NONE, &old), 0);
 	sim_verify(s);
 	CHECK_EQ(gch_desc(&s->h, z->full)->state, GCHEAP_SPAN_FULL);
 	CHECK_EQ(gch_desc(&s->h, z->partial)->state, GCHEAP_SPAN_PARTIAL);
@@ -206,6 +206,42 @@ void gct_verify_bits(void)
 	zoo_close(&z);
 }
 
+void gct_verify_links(void)
+{
+	struct gch_links *l;
+	struct gch_link *e;
+	u64 a, b, old;
+	struct zoo z;
+
+	zoo_open(&z);
+	a = z.addr;
+	b = gch_slot_addr(&z.s->h, z.large);
+	CHECK_EQ(gch_link_set(&z.s->h, SIM_OUTSIDE, false, a, &old), 0);
+	CHECK_EQ(gch_link_set(&z.s->h, SIM_OUTSIDE, true, b, &old), 0);
+	CHECK_EQ(gch_link_set(&z.s->h, b + 8, true, a, &old), 0);
+	l = &z.s->h.links;
+	e = &l->pool[2];
+	CHECK_EQ(e->key[GCH_LINK_HOLDER], b);
+	/* V15 */
+	BREAK(&z, l->count, 2, 15);
+	BREAK(&z, l->free, 0, 15);
+	BREAK(&z, l->free, 1, 15);
+	BREAK(&z, l->at, l->cap + 1, 15);
+	BREAK(&z, l->noted[0], 1, 15);
+	BREAK(&z, e->flags, 0, 15);
+	BREAK(&z, e->flags, GCH_LINK_USED | GCH_LINK_ORPHAN, 15);
+	BREAK(&z, e->key[GCH_LINK_WORD], e->key[GCH_LINK_WORD] + 8, 15);
+	BREAK(&z, e->key[GCH_LINK_WORD], e->key[GCH_LINK_WORD] + 4, 15);
+	BREAK(&z, e->key[GCH_LINK_OBJECT], a + 16, 15);
+	BREAK(&z, e->key[GCH_LINK_HOLDER], 0, 15);
+	BREAK(&z, e->key[GCH_LINK_HOLDER], b + 16, 15);
+	BREAK(&z, e->in[GCH_LINK_OBJECT].prev, 3, 15);
+	BREAK(&z, e->in[GCH_LINK_OBJECT].next, 3, 15);
+	BREAK(&z, e->in[GCH_LINK_HOLDER].next, U32_MAX, 15);
+	BREAK(&z, l->pool[0].key[GCH_LINK_HOLDER], b, 15);
+	zoo_close(&z);
+}
+
 void gct_verify_totals(void)
 {
 	struct gch_finals *f;
@@ -238,6 +274,9 @@ void gct_verify_totals(void)
 	BREAK(&z, *link, 0, 11);
 	BREAK(&z, gch_live(h, z.wide)[0], 0, 11);
 	BREAK(&z, f->cap, 63, 11);
+	BREAK(&z, f->ordered[GCH_ORDER_NONE], 0, 11);
+	BREAK(&z, f->pool[i].order, GCH_ORDER_LAST, 11);
+	BREAK(&z, f->pool[i].order, GCH_ORDERS, 11);
 	/* V12 */
 	for (i = 0; i < 2; i++) {
 		u8 *flags = &gch_desc(h, i ? z.owned : z.large)->flags;

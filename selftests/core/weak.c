@@ -85,7 +85,7 @@ void gct_weak_final(void)
 	sim_store(s, v, a);
 	sim_store(s, v + 8, a);
 	sim_store(s, v + 16, b);
-	CHECK_EQ(gch_final_set(&s->h, v, 1, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, v, 1, GCH_ORDER_NONE, &old), 0);
 	sim_cycle(s);
 	CHECK_EQ(s->h.finals.ready, 1);
 	CHECK_EQ(sim_load(s, w + 8), 0);

@@ -31,6 +31,13 @@ static u64 word(struct input *in, const struct sim *s)
 	}
 }
 
+static u64 link_word(struct input *in, const struct sim *s)
+{
+	u64 x = word(in, s) & ~7ull;
+
+	return x & 8 ? SIM_OUTSIDE + x % (8 * SIM_WORDS) : x;
+}
+
 static void make_caches(struct sim *s)
 {
 	static const struct sim_maps maps = {
@@ -52,7 +59,7 @@ static void one(struct sim *s, struct input *in)
 	struct gcheap_ready item;
 	u64 a, old;
 
-	switch (op % 16) {
+	switch (op % 20) {
 	case 0:
 	case 1:
 		s->want = 1 + c / 4 % GCHEAP_BATCH;
@@ -77,7 +84,7 @@ static void one(struct sim *s, struct input *in)
 		gch_free_drain(&s->h, t);
 		break;
 	case 7:
-		gch_final_set(&s->h, word(in, s) & ~15ull, c, &old);
+		gch_final_set(&s->h, word(in, s) & ~15ull, c, op / 20 % GCH_ORDERS, &old);
 		break;
 	case 8:
 		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1));
@@ -106,6 +113,17 @@ static void one(struct sim *s, struct input *in)
 		gch_thread_detach(&s->h, t);
 		memset(s->place[t], 0, sizeof(s->place[t]));
 		gch_thread_attach(&s->h, &n);
+		break;
+	case 16:
+	case 17:
+		gch_link_set(&s->h, link_word(in, s), c & 1, word(in, s) & ~15ull, &old);
+		break;
+	case 18:
+		gch_link_move(&s->h, link_word(in, s), link_word(in, s), c & 1, &old);
+		s->away = c & 2;
+		break;
+	case 19:
+		gch_link_clear(&s->h, link_word(in, s), c & 1, &old);
 		break;
 	case 15:
 		if (s->h.phase == GCHEAP_PHASE_IDLE)

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Links whose words are not in the heap (core/link.c). A pause writes those whose pages are
+ * there. So they are brought in before it, with the program running; the object of one that
+ * does not come, or is not to be written, stays for this cycle.
+ */
+#include <linux/uaccess.h>
+
+#include "gcheap.h"
+
+#define BATCH	16
+
+/**
+ * gch_link_write() - write 0 to a word of the program's memory
+ *
+ * From the collector, after gch_mm_enter(); core.lock may be held: no fault is taken (R8).
+ */
+bool gch_link_write(struct gch_heap *h, u64 addr)
+{
+	int err;
+
+	pagefault_disable();
+	err = put_user(0ull, (u64 __user *)u64_to_user_ptr(addr));
+	pagefault_enable();
+	return !err;
+}
+
+/**
+ * gch_links_bring() - bring in the pages of words that may have to be written
+ *
+ * From the collector, the program running, after gch_mm_enter(). Bounded: goes no further when
+ * one does not come in time.
+ */
+void gch_links_bring(struct gch *g)
+{
+	bool more;
+	u32 at = 0;
+	u64 word;
+	int err = 0;
+
+	do {
+		env_lock(&g->core.lock);
+		more = gch_link_wanted(&g->core, &at, BATCH, &word);
+		env_unlock(&g->core.lock);
+		cond_resched();
+		if (!word)
+			continue;
+		err = gch_roots_bring_word(&g->roots, &g->world, word);
+		if (err != -EFAULT)
+			continue;
+		env_lock(&g->core.lock);
+		gch_link_gone(&g->core, word);
+		env_unlock(&g->core.lock);
+	} while (more && err != -EAGAIN && !gch_mm_deserted(&g->world));
+}
+
+/* Words are read while no phase FINALIZE is: gch_cycle_sweep() ends it. */
+static int await_finalized(struct gch *g)
+{
+	if (wait_event_killable(g->thawed, READ_ONCE(g->core.phase) != GCHEAP_PHASE_FINALIZE ||
+				READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+static bool word_ok(u64 addr)
+{
+	return addr && addr % sizeof(u64) == 0 && addr < TASK_SIZE_MAX - sizeof(u64);
+}
+
+static int link_once(struct gch *g, struct gcheap_link *a)
+{
+	bool lng = a->flags & GCHEAP_LINK_LONG;
+
+	switch (a->op) {
+	case GCHEAP_LINK_SET:
+		return gch_link_set(&g->core, a->addr, lng, a->object, &a->old);
+	case GCHEAP_LINK_CLEAR:
+		return gch_link_clear(&g->core, a->addr, lng, &a->old);
+	case GCHEAP_LINK_MOVE:
+		return gch_link_move(&g->core, a->addr, a->to, lng, &a->old);
+	default:
+		return gch_link_get(&g->core, a->addr, lng, &a->old);
+	}
+}
+
+static int link_check(const struct gcheap_link *a)
+{
+	if (a->pad || a->op > GCHEAP_LINK_AWAIT)
+		return -EINVAL;
+	if (a->op == GCHEAP_LINK_AWAIT)
+		return 0;
+	return word_ok(a->addr) && (a->op != GCHEAP_LINK_MOVE || word_ok(a->to)) ? 0 : -EINVAL;
+}
+
+/** gch_link_call() - GCHEAP_IOC_LINK */
+int gch_link_call(struct gch *g, struct gcheap_link *a)
+{
+	u32 fills = 0;
+	int err = link_check(a);
+
+	a->old = 0;
+	if (err)
+		return err;
+	if (a->op == GCHEAP_LINK_AWAIT)
+		return await_finalized(g);
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			return err;
+		err = link_once(g, a);
+		gch_unlock(g);
+	} while (err == -ENOMEM && gch_reserve_fill(&g->core, &fills));
+	return err;
+}
