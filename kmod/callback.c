@@ -108,6 +108,7 @@ static int close_question(struct gch *g, int err)
 	struct gch_callback *cb = &g->callback;
 
 	env_lock(&g->core.lock);
+	gch_ask_told(&g->core);
 	if (cb->open || cb->failed)
 		err = err ?: -ETIME;
 	else if (cb->thread == GCH_NO_SLOT)
@@ -236,6 +237,7 @@ static bool go_on(struct gch *g)
 {
 	struct gch_callback *cb = &g->callback;
 
+	gch_ask_told(&g->core);
 	if (cb->roots || gch_mark_some(&g->core, FEW_SPANS))
 		return false;
 	cb->nobjects = gch_ask_take(&g->core, cb->objects, GCHEAP_CALLBACK_WORDS);

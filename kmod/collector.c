@@ -166,7 +166,7 @@ static int mark_all(struct gch *g)
 		more = gch_crew_mark(g, ktime_get_ns() + MARK_NS, true) ||
 			gch_mark_some(&g->core, MARK_BATCH);
 		env_unlock(&g->core.lock);
-		if (!more && g->core.ask_head) {
+		if (!more && gch_ask_left(&g->core)) {
 			err = gch_callback_ask_about(g);
 			more = !err;
 		}
@@ -203,7 +203,7 @@ static int finalize_all(struct gch *g)
 	do {
 		while (gch_final_some(&g->core, MARK_BATCH))
 			cond_resched();
-		ask = g->core.ask_head;
+		ask = gch_ask_left(&g->core);
 		env_unlock(&g->core.lock);
 		if (ask)
 			err = gch_callback_ask_about(g);

@@ -201,7 +201,7 @@ static int mark_and_ask(struct gch *g, u64 deadline)
 		env_unlock(&g->core.lock);
 		if (more)
 			return -EAGAIN;
-		more = READ_ONCE(g->core.ask_head);
+		more = gch_ask_left(&g->core);
 		if (more)
 			err = gch_callback_ask_about(g);
 	} while (more && !err);
@@ -286,7 +286,7 @@ static int check_marks(struct gch *g, struct gch_check *c)
 		while (gch_mark_some(&g->core, STEP))
 			if (gch_mm_deserted(&g->world))
 				err = -ENXIO;
-		ask = !err && g->core.ask_head;
+		ask = !err && gch_ask_left(&g->core);
 		if (ask)
 			err = gch_callback_ask_about(g);
 	} while (ask && !err);
@@ -449,7 +449,7 @@ static int finalize_all(struct gch *g)
 
 	do
 		err = drain_and(g, finalize);
-	while (!err && READ_ONCE(g->core.ask_head) && !(err = ask_pause(g)));
+	while (!err && gch_ask_left(&g->core) && !(err = ask_pause(g)));
 	return err;
 }
 

@@ -8,6 +8,7 @@
  *   gch_ask_take()	when nothing is queued: some that are marked and have not been asked
  *			about. What is answered is marked, and what is queued then drained;
  *			and so on until nothing is left, which is the fixpoint
+ *   gch_ask_told()	all that was taken has been answered for, and nothing drained since
  *   gch_ask_end()	the world goes on
  *
  * Their scanned bits say what was asked. Before gch_ask_begin() a cell counts as scanned when its
@@ -138,6 +139,74 @@ static u32 take_word(struct gch_heap *h, u32 id, u32 w, u64 *addr, u32 max)
 }
 
 /**
+ * gch_ask_through() - ask about an object that is not marked, and not going to be for that
+ * @but_self: nor for what it refers to itself
+ *
+ * In FINALIZE, lock held. Return: false, one at a time: there is one that was not asked about.
+ */
+bool gch_ask_through(struct gch_heap *h, const struct gch_ref *r, bool but_self)
+{
+	struct gch_through *t = &h->through;
+
+	env_assert_held(&h->lock);
+	if (t->wanted)
+		return false;
+	t->addr = gch_ref_addr(h, r);
+	t->wanted = true;
+	t->but_self = but_self;
+	return true;
+}
+
+/** gch_ask_left() - whether there is something to ask about; nobody marks */
+bool gch_ask_left(const struct gch_heap *h)
+{
+	return READ_ONCE(h->ask_head) || READ_ONCE(h->through.wanted);
+}
+
+static void through_mark(const struct gch_ref *r, bool on)
+{
+	u64 *mark = gch_chunk_mark(r->c, r->id, r->cell / 64), bit = 1ull << (r->cell % 64);
+
+	*mark = on ? *mark | bit : *mark & ~bit;
+}
+
+/*
+ * The program has run since it was wanted: what has been marked meanwhile is asked about as
+ * others are, and may even have been freed.
+ */
+static bool take_through(struct gch_heap *h, u64 *addr)
+{
+	struct gch_through *t = &h->through;
+	struct gch_ref r;
+
+	if (!t->wanted)
+		return false;
+	WRITE_ONCE(t->wanted, false);
+	if (!gch_resolve(h, t->addr, &r) || gch_ref_addr(h, &r) != t->addr || gch_ref_kept(&r))
+		return false;
+	t->asked = true;
+	if (t->but_self)
+		through_mark(&r, true);
+	*addr = t->addr;
+	return true;
+}
+
+/** gch_ask_told() - what was taken last has been answered for, or will not be; world stopped */
+void gch_ask_told(struct gch_heap *h)
+{
+	struct gch_through *t = &h->through;
+	struct gch_ref r;
+
+	env_assert_held(&h->lock);
+	if (!t->asked)
+		return;
+	t->asked = false;
+	gch_mark_fetched(h, h->worker);
+	if (t->but_self && gch_resolve(h, t->addr, &r))
+		through_mark(&r, false);
+}
+
+/**
  * gch_ask_take() - objects to ask about: they are marked, and have not been asked about
  * @addr: out: their addresses; @max: room
  *
@@ -148,6 +217,9 @@ u32 gch_ask_take(struct gch_heap *h, u64 *addr, u32 max)
 	u32 n = 0, w, words;
 
 	env_assert_held(&h->lock);
+	/* Alone: others may refer to it. */
+	if (take_through(h, addr))
+		return 1;
 	while (h->ask_head && n < max) {
 		words = gch_bit_words(gch_desc(h, h->ask_head - 1)->ncells);
 		for (w = 0; w < words && n < max; w++)
@@ -169,6 +241,8 @@ void gch_ask_skip(struct gch_heap *h)
 	u32 w;
 
 	env_assert_held(&h->lock);
+	gch_ask_told(h);
+	WRITE_ONCE(h->through.wanted, false);
 	while (h->ask_head) {
 		u32 id = h->ask_head - 1;
 		const struct gcheap_span *d = gch_desc(h, id);

@@ -216,7 +216,7 @@ static bool order(struct gch_heap *h, u32 n)
 		return false;
 	if (!f->at)
 		f->seen = h->n.marked_objects;
-	for (; n && f->at < f->cap; n--) {
+	for (; n && f->at < f->cap && !h->through.wanted; n--) {
 		e = &f->pool[f->at++];
 		if (e->state == GCH_FINAL_SET && e->order && !gch_is_kept(h, e->addr) &&
 		    gch_resolve(h, e->addr, &r))
@@ -348,7 +348,7 @@ bool gch_final_some(struct gch_heap *h, u32 n)
 
 	env_assert_held(&h->lock);
 	while (!gch_mark_drain(h, n)) {
-		if (h->ask_head)
+		if (gch_ask_left(h))
 			return false;
 		if (f->stage == STAGES) {
 			gch_final_end(h);

@@ -433,6 +433,17 @@ struct gch_worker {
 	bool busy;
 };
 
+/**
+ * struct gch_through - an object to ask about that is not marked (final.c)
+ * @addr: its start; @wanted: it is to be; @asked: it is being asked about, in a pause
+ * @but_self: what is told of it does not mark it
+ */
+struct gch_through {
+	u64 addr;
+	bool wanted, asked;
+	bool but_self;
+};
+
 #define GCH_RESERVE_PAGES	8
 
 /**
@@ -479,6 +490,7 @@ struct gch_heap {
 	struct gch_weak weak;
 	bool asking;			/* about what is marked (ask.c) */
 	u32 ask_head, ask_tail;		/* spans in which that is so, 1 + id; under qlock */
+	struct gch_through through;	/* and an object that is not */
 	u64 ndirty;			/* dirty pages */
 	u32 dirty_at;			/* none in chunks below */
 
@@ -723,6 +735,9 @@ void gch_cycle_abandon(struct gch_heap *h);
 
 /* ask.c */
 void gch_ask_begin(struct gch_heap *h);
+bool gch_ask_through(struct gch_heap *h, const struct gch_ref *r, bool but_self);
+bool gch_ask_left(const struct gch_heap *h);
+void gch_ask_told(struct gch_heap *h);
 u32 gch_ask_take(struct gch_heap *h, u64 *addr, u32 max);
 void gch_ask_skip(struct gch_heap *h);
 void gch_ask_end(struct gch_heap *h);

@@ -415,8 +415,10 @@ void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self
 		return;
 	gch_marker_init(&m, h, h->worker);
 	gch_scan_init(&m, r);
-	if (!is_read(&m))
+	if (m.scan.c->layout == GCHEAP_ASK) {
+		gch_ask_through(h, r, but_self);
 		return;
+	}
 	/* The span is not being scanned: it has to be queued for what is marked in it. */
 	m.own.bytes = 0;
 	m.own.len = 0;

@@ -1207,11 +1207,15 @@ static void compare(struct model *m)
 static void ask(struct sim *s, u64 addr)
 {
 	struct model *m = s->arg;
-	u32 i = find(m, addr);
+	u32 i = find(m, addr), w;
+	u64 word;
 
 	CHECK(i != NONE && m->obj[i].addr == addr);
 	CHECK_EQ(kinds[m->obj[i].kind].layout, GCHEAP_ASK);
-	gch_mark_ambiguous(&s->h, m->obj[i].words, m->obj[i].bytes / 8);
+	for (w = 0; w < m->obj[i].bytes / 8; w++) {
+		word = disguise(&m->obj[i], sim_load(s, addr + 8 * (u64)w));
+		gch_mark_ambiguous(&s->h, &word, 1);
+	}
 }
 
 /* The program goes on between the collector's slices. */

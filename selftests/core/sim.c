@@ -632,12 +632,13 @@ static void stop(struct sim *s)
 /* The program is asked about some of what is marked; false: there was nothing left. */
 static bool ask(struct sim *s)
 {
-	bool more = s->h.ask_head;
+	bool more = gch_ask_left(&s->h);
 	u64 addr[3];
 	u32 n = gch_ask_take(&s->h, addr, ARRAY_SIZE(addr)), i;
 
 	for (i = 0; i < n && s->ask; i++)
 		s->ask(s, addr[i]);
+	gch_ask_told(&s->h);
 	s->asked += n;
 	return more;
 }
