@@ -228,4 +228,136 @@ TEST(weak_field_to_a_finalizable_object)
 	CHECK_EQ(fetch(r, 1, NULL), 1);
 }
 
+/* Cookies of what is fetched after a cycle, a bit each. */
+static uint64_t died(void)
+{
+	struct gcheap_ready r[16];
+	unsigned int n;
+	uint64_t bits = 0;
+
+	marked();
+	n = fetch(r, 16, NULL);
+	while (n--)
+		bits |= 1ull << r[n].cookie;
+	return bits;
+}
+
+/* Each refers to the one before it; not each has a finalizer. */
+static void chain(unsigned int flags, unsigned int n)
+{
+	uint64_t *prev = NULL;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint64_t *p = raw_take(&h, cache);
+
+		p[0] = (uintptr_t)prev;
+		if (i % 2 == 0)
+			CHECK_EQ(set(p, i, flags, NULL), 0);
+		prev = p;
+	}
+}
+
+static void in_order(unsigned int concurrent)
+{
+	static const unsigned int flags[] = {
+		GCHEAP_FINALIZER_ORDERED, GCHEAP_FINALIZER_BUT_SELF,
+		GCHEAP_FINALIZER_UNREACHABLE,
+	};
+
+	start();
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
+	for (unsigned int i = 0; i < 3; i++) {
+		chain(flags[i], 6);
+		CHECK_EQ(died(), 1 << 4);
+		CHECK_EQ(raw_status(&h).finalizers, 2);
+		CHECK_EQ(died(), 1 << 2);
+		CHECK_EQ(died(), 1 << 0);
+		CHECK_EQ(died(), 0);
+	}
+	chain(0, 6);
+	CHECK_EQ(died(), 1 << 4 | 1 << 2 | 1 << 0);
+}
+
+TEST(ordered)
+{
+	in_order(1);
+}
+
+TEST(ordered_stopped)
+{
+	in_order(0);
+}
+
+TEST(circles)
+{
+	uint64_t *a, *b;
+
+	start();
+	a = raw_take(&h, cache);
+	b = raw_take(&h, cache);
+	a[0] = (uintptr_t)b;
+	b[0] = (uintptr_t)a;
+	CHECK_EQ(set(a, 1, GCHEAP_FINALIZER_ORDERED, NULL), 0);
+	CHECK_EQ(died(), 0);
+	CHECK_EQ(set(a, 1, GCHEAP_FINALIZER_BUT_SELF, NULL), 0);
+	CHECK_EQ(died(), 0);
+	b[0] = 0;
+	a[0] = (uintptr_t)a;
+	CHECK_EQ(died(), 1 << 1);
+	a = raw_take(&h, cache);
+	a[0] = (uintptr_t)a;
+	CHECK_EQ(set(a, 1, GCHEAP_FINALIZER_ORDERED, NULL), 0);
+	CHECK_EQ(died(), 0);
+	CHECK_EQ(set(a, 2, 0, NULL), 0);
+	CHECK_EQ(died(), 1 << 2);
+}
+
+/* What one without order leads to can be brought back by that. */
+TEST(unreachable)
+{
+	uint64_t *a, *b;
+
+	start();
+	a = raw_take(&h, cache);
+	b = raw_take(&h, cache);
+	a[0] = (uintptr_t)b;
+	CHECK_EQ(set(a, 1, 0, NULL), 0);
+	CHECK_EQ(set(b, 2, GCHEAP_FINALIZER_UNREACHABLE, NULL), 0);
+	CHECK_EQ(died(), 1 << 1);
+	CHECK_EQ(died(), 1 << 2);
+	CHECK_EQ(died(), 0);
+}
+
+/* Far into a large object. */
+TEST(ordered_large)
+{
+	unsigned int large;
+	uint64_t *a, *b;
+
+	start();
+	large = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
+	a = raw_try_large(&h, large, 8 << 20);
+	b = raw_take(&h, cache);
+	a[(8 << 20) / 8 - 1] = (uintptr_t)b;
+	CHECK_EQ(set(a, 1, GCHEAP_FINALIZER_ORDERED, NULL), 0);
+	CHECK_EQ(set(b, 2, GCHEAP_FINALIZER_ORDERED, NULL), 0);
+	CHECK(raw_try_large(&h, large, 100000));	/* the last one made stays */
+	CHECK_EQ(died(), 1 << 1);
+	CHECK_EQ(died(), 1 << 2);
+}
+
+TEST(orders_exclude_each_other)
+{
+	uint64_t *p;
+
+	start();
+	keep[0] = p = raw_take(&h, cache);
+	for (unsigned int flags = 0; flags < 16; flags++) {
+		if (!(flags & (flags - 1)))
+			continue;
+		CHECK_ERR(set(p, 1, flags, NULL), EINVAL);
+	}
+	CHECK_EQ(raw_status(&h).finalizers, 0);
+}
+
 TEST_MAIN

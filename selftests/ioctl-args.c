@@ -27,7 +27,9 @@ static const struct call {
 				GCHEAP_COLLECT_COMPACT),
 	CALL(HOLD, hold, 0),
 	CALL(PARAM, param, GCHEAP_PARAM_SET),
-	CALL(FINALIZER, finalizer, GCHEAP_FINALIZER_CLEAR),
+	CALL(FINALIZER, finalizer, GCHEAP_FINALIZER_CLEAR | GCHEAP_FINALIZER_ORDERED |
+				   GCHEAP_FINALIZER_BUT_SELF |
+				   GCHEAP_FINALIZER_UNREACHABLE),
 	CALL(FINALIZERS, finalizers, 0),
 	CALL(INFO, info, 0),
 	CALL(VERIFY, verify, 0),
@@ -35,6 +37,7 @@ static const struct call {
 	CALL(OFFHEAP, offheap, 0),
 	CALL(LEND, lend, GCHEAP_LEND_END),
 	CALL(RESIZE, resize, 0),
+	CALL(LINK, link, GCHEAP_LINK_LONG),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
@@ -50,6 +53,7 @@ union any {
 	struct gcheap_lend lend;
 	struct gcheap_large large;
 	struct gcheap_resize resize;
+	struct gcheap_link link;
 	struct gcheap_root root;
 	struct gcheap_hold hold;
 };
@@ -71,7 +75,7 @@ TEST(unknown)
 	struct raw h = raw_open(0);
 	union any a = { .size = sizeof(a) };
 
-	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x16), &a), ENOTTY);
+	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0x20), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE, 0xff), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, _IO(GCHEAP_IOC_TYPE + 1, 1), &a), ENOTTY);
 	CHECK_ERR(ioctl(h.fd, 0, &a), ENOTTY);
@@ -186,6 +190,10 @@ static union any sensible(const struct call *c)
 	case GCHEAP_IOC_RESIZE:
 		a.resize.bytes = 100000;
 		break;
+	case GCHEAP_IOC_LINK:
+		a.link.op = GCHEAP_LINK_GET;
+		a.link.addr = (uintptr_t)&word;
+		break;
 	case GCHEAP_IOC_ROOT_ADD:
 		a.root.addr = (uintptr_t)&word;
 		a.root.len = sizeof(word);
@@ -260,6 +268,7 @@ TEST(reserved_fields)
 	uint64_t word[2] = { 0 };
 	struct gcheap_root r = { .size = sizeof(r), .addr = (uintptr_t)word, .len = 16, .pad = 1 };
 	struct gcheap_tls l = { .size = sizeof(l), .pad = 1 };
+	struct gcheap_link k = { .size = sizeof(k), .op = GCHEAP_LINK_AWAIT, .pad = 1 };
 
 	c.pad = 1;
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FLUSH, &f), EINVAL);
@@ -268,6 +277,7 @@ TEST(reserved_fields)
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_THREAD_DETACH, &t), EINVAL);
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_ROOT_ADD, &r), EINVAL);
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &l), EINVAL);
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_LINK, &k), EINVAL);
 }
 
 TEST(read_only_argument)

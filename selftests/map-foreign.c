@@ -56,6 +56,7 @@ static void all_eperm(struct raw *h)
 	struct gcheap_verify v = { .size = sizeof(v) };
 	struct gcheap_finalizers f = { .size = sizeof(f) };
 	struct gcheap_cache_create cc = raw_cache_arg(GCHEAP_CONSERVATIVE, 16);
+	struct gcheap_link k = { .size = sizeof(k), .op = GCHEAP_LINK_AWAIT };
 	struct gcheap_info i;
 	static uint64_t word[1];
 
@@ -65,6 +66,7 @@ static void all_eperm(struct raw *h)
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_SPANS, &s), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LARGE, &l), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_RESIZE, &r), EPERM);
+	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LINK, &k), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_HOLD, &o), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_VERIFY, &v), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FINALIZERS, &f), EPERM);
