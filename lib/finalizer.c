@@ -37,12 +37,13 @@ void gch_finalizer_setup(void)
 /* ---- set */
 
 /* Returns what the kernel had, 0 or a cookie, in *@old. */
-static int gch_finalizer_tell(struct gcheap *h, void *object, uint64_t cookie, uint64_t *old)
+static int gch_finalizer_tell(struct gcheap *h, void *object, uint64_t cookie,
+			      enum gch_order order, uint64_t *old)
 {
 	GCH_ARG(gcheap_finalizer, arg);
 	int err;
 
-	arg.flags = cookie ? 0 : GCHEAP_FINALIZER_CLEAR;
+	arg.flags = cookie ? order : GCHEAP_FINALIZER_CLEAR;
 	arg.addr = (uintptr_t)object;
 	arg.cookie = cookie;
 	err = gch_call(h, GCHEAP_IOC_FINALIZER, &arg);
@@ -63,7 +64,7 @@ static void gch_final_drop(uint64_t cookie, struct gch_final *was)
 }
 
 static int gch_finalizer_set(struct gcheap *h, void *object, struct gch_final want,
-			     struct gch_final *was)
+			     enum gch_order order, struct gch_final *was)
 {
 	struct gch_final *f = NULL;
 	uint64_t old = 0;
@@ -75,7 +76,7 @@ static int gch_finalizer_set(struct gcheap *h, void *object, struct gch_final wa
 			return -ENOMEM;
 		*f = want;
 	}
-	err = gch_finalizer_tell(h, object, f ? gch_cookie(f) : 0, &old);
+	err = gch_finalizer_tell(h, object, f ? gch_cookie(f) : 0, order, &old);
 	if (!err)
 		gch_final_drop(old, was);
 	else if (f)
@@ -88,7 +89,7 @@ void gch_finalizer_forget(struct gcheap *h, void *object)
 {
 	struct gch_final was;
 
-	gch_finalizer_set(h, object, (struct gch_final){ 0 }, &was);
+	gch_finalizer_set(h, object, (struct gch_final){ 0 }, GCH_UNORDERED, &was);
 }
 
 /* The kernel has forgotten it. */
@@ -99,16 +100,23 @@ void gch_finalizer_gone(uint64_t cookie)
 	gch_final_drop(cookie, &was);
 }
 
+/* *@was is left alone if it fails: 0, -EINVAL: no object, -ENOMEM. */
+int gch_finalizer_swap(void *object, struct gch_final want, enum gch_order order,
+		       struct gch_final *was)
+{
+	struct gch_object o;
+
+	if (!gch_object_start(object, &o))
+		return -EINVAL;
+	return gch_finalizer_set(o.heap, object, want, order, was);
+}
+
 GCH_API int gcheap_finalizer_swap(void *object, gcheap_finalizer_fn fn, void *data,
 				  gcheap_finalizer_fn *old_fn, void **old_data)
 {
 	struct gch_final want = { .fn = fn, .data = data }, was;
-	struct gch_object o;
-	int err;
+	int err = gch_finalizer_swap(object, want, GCH_UNORDERED, &was);
 
-	if (!gch_object_start(object, &o))
-		return -EINVAL;
-	err = gch_finalizer_set(o.heap, object, want, &was);
 	if (err)
 		return err;
 	if (old_fn)

@@ -102,6 +102,14 @@ struct gch_final {
 	void *data;
 };
 
+/* When it comes, beside others: see uapi/gcheap.h. */
+enum gch_order {
+	GCH_UNORDERED	= 0,
+	GCH_ORDERED	= GCHEAP_FINALIZER_ORDERED,
+	GCH_BUT_SELF	= GCHEAP_FINALIZER_BUT_SELF,
+	GCH_UNREACHABLE	= GCHEAP_FINALIZER_UNREACHABLE,
+};
+
 struct gch_pin {
 	uintptr_t object;	/* its start */
 	uint64_t count;
@@ -363,6 +371,8 @@ int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
 			  const struct timespec *until);
 int gch_pthread_detach(pthread_t id);
 void gch_pthread_exit(void *result) __attribute__((noreturn));
+int gch_finalizer_swap(void *object, struct gch_final want, enum gch_order order,
+		       struct gch_final *was);
 void gch_finalizer_forget(struct gcheap *h, void *object);
 void gch_finalizer_gone(uint64_t cookie);
 void gch_finalizers_due(struct gcheap *h);
