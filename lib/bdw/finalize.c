@@ -1,21 +1,50 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
-/* Finalizers that do not care for order. Those that do are for later. */
+/* Finalizers, in the order in which the dead objects refer to each other, or in none. */
 #include "bdw.h"
 
 /* What is no object of the heap has no finalizer, without complaint. */
+static void bdw_finalizer(void *object, struct gch_final want, enum gch_order order,
+			  GC_finalization_proc *old_fn, void **old_data)
+{
+	struct gch_final was = { 0 };
+	int err = gch_finalizer_swap(object, want, order, &was);
+
+	if (err == -ENOMEM || err == -ENOSPC) {
+		bdw_out_of_memory(sizeof(want));
+		return;
+	}
+	if (old_fn)
+		*old_fn = was.fn;
+	if (old_data)
+		*old_data = was.data;
+}
+
+GCH_API void GC_register_finalizer(void *object, GC_finalization_proc fn, void *data,
+				   GC_finalization_proc *old_fn, void **old_data)
+{
+	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_ORDERED, old_fn, old_data);
+}
+
+GCH_API void GC_register_finalizer_ignore_self(void *object, GC_finalization_proc fn,
+					       void *data, GC_finalization_proc *old_fn,
+					       void **old_data)
+{
+	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_BUT_SELF, old_fn, old_data);
+}
+
 GCH_API void GC_register_finalizer_no_order(void *object, GC_finalization_proc fn, void *data,
 					    GC_finalization_proc *old_fn, void **old_data)
 {
-	GC_finalization_proc was_fn = NULL;
-	void *was_data = NULL;
-	int err = gcheap_finalizer_swap(object, fn, data, &was_fn, &was_data);
+	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_UNORDERED, old_fn, old_data);
+}
 
-	if (err == -ENOMEM || err == -ENOSPC)
-		bdw_out_of_memory(sizeof(void *));
-	if (old_fn)
-		*old_fn = was_fn;
-	if (old_data)
-		*old_data = was_data;
+GCH_API void GC_register_finalizer_unreachable(void *object, GC_finalization_proc fn,
+					       void *data, GC_finalization_proc *old_fn,
+					       void **old_data)
+{
+	bdw_finalizer(object, (struct gch_final){ fn, data },
+		      READ_ONCE(GC_java_finalization) ? GCH_UNREACHABLE : GCH_ORDERED,
+		      old_fn, old_data);
 }
 
 GCH_API int GC_invoke_finalizers(void)
