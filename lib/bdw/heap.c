@@ -123,10 +123,14 @@ void bdw_unlock(void)
 GCH_API void GC_alloc_lock(void)
 {
 	bdw_lock();
+	if (!bdw_asked())
+		bdw_reveal_begin();
 }
 
 GCH_API void GC_alloc_unlock(void)
 {
+	if (!bdw_asked())
+		bdw_reveal_end();
 	bdw_unlock();
 }
 
@@ -134,9 +138,9 @@ GCH_API void *GC_call_with_alloc_lock(GC_fn_type fn, void *data)
 {
 	void *result;
 
-	bdw_lock();
+	GC_alloc_lock();
 	result = fn(data);
-	bdw_unlock();
+	GC_alloc_unlock();
 	return result;
 }
 

@@ -16,6 +16,7 @@ struct mock_batch {
 
 struct mock_final {
 	uint64_t addr, cookie;
+	uint32_t order;
 	bool ready;
 };
 
@@ -30,6 +31,13 @@ struct mock_question {
 	uint32_t n, max;
 };
 
+#define MOCK_LINKS	16
+
+struct mock_link {
+	uint64_t addr, object;
+	uint32_t flags;
+};
+
 struct mock_heap {
 	pthread_mutex_t lock;
 	struct mock_question question;
@@ -41,6 +49,7 @@ struct mock_heap {
 	struct mock_batch batch[MOCK_THREADS][GCHEAP_MAX_CACHES];
 	struct mock_final final[4096];
 	uint32_t nfinals;
+	struct mock_link link[MOCK_LINKS];
 };
 
 struct mock mock;
@@ -334,7 +343,7 @@ static int mock_finalizer(struct mock_heap *m, struct gcheap_finalizer *a)
 		m->nfinals++;
 		mock_status(m)->finalizers++;
 	}
-	*f = (struct mock_final){ .addr = a->addr, .cookie = a->cookie };
+	*f = (struct mock_final){ .addr = a->addr, .cookie = a->cookie, .order = a->flags };
 	return 0;
 }
 
@@ -352,6 +361,46 @@ static int mock_finalizers(struct mock_heap *m, struct gcheap_finalizers *a)
 		m->final[i] = m->final[--m->nfinals];
 		mock_status(m)->finalizers_ready--;
 		mock_status(m)->finalizers--;
+	}
+	return 0;
+}
+
+/* @addr 0: one that is free. */
+static struct mock_link *mock_link_at(struct mock_heap *m, uint64_t addr, uint32_t flags)
+{
+	for (int i = 0; i < MOCK_LINKS; i++)
+		if (m->link[i].addr == addr && (!addr || m->link[i].flags == flags))
+			return &m->link[i];
+	return NULL;
+}
+
+static int mock_link(struct mock_heap *m, struct gcheap_link *a)
+{
+	struct mock_link *l = mock_link_at(m, a->addr, a->flags);
+	int err = mock_fail();
+
+	if (err || a->op == GCHEAP_LINK_AWAIT)
+		return err;
+	if (!a->addr)
+		return -EINVAL;
+	a->old = l ? l->object : 0;
+	if (!l && a->op != GCHEAP_LINK_SET)
+		return -ENOENT;
+	switch (a->op) {
+	case GCHEAP_LINK_SET:
+		l = l ? l : mock_link_at(m, 0, 0);
+		if (!l)
+			return -ENOSPC;
+		*l = (struct mock_link){ a->addr, a->object, a->flags };
+		break;
+	case GCHEAP_LINK_CLEAR:
+		*l = (struct mock_link){ 0 };
+		break;
+	case GCHEAP_LINK_MOVE:
+		if (a->to != a->addr && mock_link_at(m, a->to, a->flags))
+			return -EEXIST;
+		l->addr = a->to;
+		break;
 	}
 	return 0;
 }
@@ -477,6 +526,8 @@ static int mock_command(struct mock_heap *m, unsigned int command, void *arg)
 		return mock_finalizers(m, arg);
 	case GCHEAP_IOC_INFO:
 		return mock_info(m, arg);
+	case GCHEAP_IOC_LINK:
+		return mock_link(m, arg);
 	case GCHEAP_IOC_PARAM:
 		if (param->param < GCHEAP_PARAM_MAX)
 			mock.param[param->param] = param->value;
@@ -586,6 +637,16 @@ bool mock_finalize(void *object)
 		return true;
 	}
 	return false;
+}
+
+int mock_order(const void *object)
+{
+	struct mock_heap *m = mock_of(&gch_heap_at(object)->backend);
+
+	for (uint32_t i = 0; i < m->nfinals; i++)
+		if (m->final[i].addr == (uintptr_t)object)
+			return m->final[i].order;
+	return -1;
 }
 
 /* Is this word of memory looked at? */

@@ -23,7 +23,7 @@ struct mock {
 	struct gcheap_tls tls;
 	int hold;
 	int hold_max;
-	int fail_next;		/* -errno for the next SPANS, LARGE or ROOT_ADD */
+	int fail_next;		/* -errno for the next SPANS, LARGE, ROOT_ADD or LINK */
 	int fail_open;		/* -errno of every SETUP; 0: it works */
 	uint32_t bad_frees;
 	struct gcheap_setup setup;
@@ -40,6 +40,9 @@ bool mock_finalize(void *object);
 bool mock_is_root(const void *p);
 /* A pause asks about objects, 0: for roots. Returns how many words were told, of @max at most. */
 uint32_t mock_ask(const uint64_t *objects, uint32_t n, uint64_t *words, uint32_t max);
+
+/* In which order it is to be finalized, GCHEAP_FINALIZER_*; -1: it is not. */
+int mock_order(const void *object);
 
 #define MOCK_CALLS(command) mock.calls[(command) & 0x1f]
 
