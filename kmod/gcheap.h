@@ -387,6 +387,7 @@ int gch_lend_call(struct gch *g, struct gcheap_lend *a);
 /* link.c */
 bool gch_link_write(struct gch_heap *h, u64 addr);
 void gch_links_bring(struct gch *g);
+int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);
 
 /* pacer.c */

@@ -13,6 +13,7 @@
 #define THREADS_MAX	32768
 #define GROWTH_MAX	10000
 #define OFFHEAP_MAX	(1ll << 62)
+#define FINAL_BATCH	512
 #define FETCH_BATCH	32
 
 union gch_arg {
@@ -858,12 +859,45 @@ static int order_of(u32 flags)
 	return -EINVAL;
 }
 
+/* What is dead and about to be found so is for FINALIZE to queue. Return: 1: go on. */
+static int finalize_some(struct gch *g, u32 *at)
+{
+	bool wait, more;
+	int err = gch_lock_thawed(g);
+
+	if (err)
+		return err;
+	wait = g->core.phase == GCHEAP_PHASE_FINALIZE;
+	more = wait || gch_final_all(&g->core, at, FINAL_BATCH);
+	gch_unlock(g);
+	if (wait)
+		err = gch_await_finalized(g);
+	return err ?: more;
+}
+
+static int finalize_all(struct gch *g, const struct gcheap_finalizer *a)
+{
+	u32 at = 0;
+	int more;
+
+	if (a->addr || a->cookie)
+		return -EINVAL;
+	do {
+		more = finalize_some(g, &at);
+		cond_resched();
+	} while (more > 0);
+	return more;
+}
+
 static int do_finalizer(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_finalizer *a = &arg->finalizer;
 	int err, order = order_of(a->flags);
 	u32 fills = 0;
 
+	a->old = 0;
+	if (a->flags == GCHEAP_FINALIZER_ALL)
+		return finalize_all(g, a);
 	if (order < 0)
 		return order;
 	do {
@@ -1029,7 +1063,7 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_PARAM, gcheap_param, GCHEAP_PARAM_SET, true, do_param),
 	CALL(GCHEAP_IOC_FINALIZER, gcheap_finalizer, GCHEAP_FINALIZER_CLEAR |
 	     GCHEAP_FINALIZER_ORDERED | GCHEAP_FINALIZER_BUT_SELF |
-	     GCHEAP_FINALIZER_UNREACHABLE, false, do_finalizer),
+	     GCHEAP_FINALIZER_UNREACHABLE | GCHEAP_FINALIZER_ALL, false, do_finalizer),
 	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers, 0, false, do_finalizers),
 	CALL(GCHEAP_IOC_INFO, gcheap_info, 0, false, do_info),
 	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),

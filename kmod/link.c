@@ -54,8 +54,8 @@ void gch_links_bring(struct gch *g)
 	} while (more && err != -EAGAIN && !gch_mm_deserted(&g->world));
 }
 
-/* Words are read while no phase FINALIZE is: gch_cycle_sweep() ends it. */
-static int await_finalized(struct gch *g)
+/** gch_await_finalized() - until no phase FINALIZE is: gch_cycle_sweep() ends it */
+int gch_await_finalized(struct gch *g)
 {
 	if (wait_event_killable(g->thawed, READ_ONCE(g->core.phase) != GCHEAP_PHASE_FINALIZE ||
 				READ_ONCE(g->dead)))
@@ -103,7 +103,7 @@ int gch_link_call(struct gch *g, struct gcheap_link *a)
 	if (err)
 		return err;
 	if (a->op == GCHEAP_LINK_AWAIT)
-		return await_finalized(g);
+		return gch_await_finalized(g);
 	do {
 		err = gch_lock_thawed(g);
 		if (err)

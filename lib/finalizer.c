@@ -131,6 +131,15 @@ GCH_API int gcheap_finalizer_set(void *object, gcheap_finalizer_fn fn, void *dat
 	return gcheap_finalizer_swap(object, fn, data, NULL, NULL);
 }
 
+/* They are due, all that are set. */
+int gch_finalizers_all(struct gcheap *h)
+{
+	GCH_ARG(gcheap_finalizer, arg);
+
+	arg.flags = GCHEAP_FINALIZER_ALL;
+	return gch_call(h, GCHEAP_IOC_FINALIZER, &arg);
+}
+
 /* ---- run */
 
 static void gch_run(struct gcheap_ready *due)

@@ -375,6 +375,7 @@ int gch_finalizer_swap(void *object, struct gch_final want, enum gch_order order
 		       struct gch_final *was);
 void gch_finalizer_forget(struct gcheap *h, void *object);
 void gch_finalizer_gone(uint64_t cookie);
+int gch_finalizers_all(struct gcheap *h);
 void gch_finalizers_due(struct gcheap *h);
 void gch_trace(struct gcheap *h);
 

@@ -346,13 +346,58 @@ TEST(ordered_large)
 	CHECK_EQ(died(), 1 << 2);
 }
 
+static void all_at_once(unsigned int concurrent)
+{
+	struct gcheap_ready r[8];
+
+	start();
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, concurrent);
+	for (unsigned int i = 0; i < 6; i++) {
+		keep[i] = raw_take(&h, cache);
+		keep[i][0] = (uintptr_t)keep[i];
+		CHECK_EQ(set(keep[i], 1 + i, i % 2 ? GCHEAP_FINALIZER_ORDERED : 0, NULL), 0);
+	}
+	CHECK_EQ(set(NULL, 0, GCHEAP_FINALIZER_ALL, NULL), 0);
+	CHECK_EQ(raw_status(&h).finalizers, 0);
+	CHECK_EQ(raw_status(&h).finalizers_ready, 6);
+	memset(keep, 0, sizeof(keep));
+	CHECK_EQ(marked(), 6);
+	CHECK_EQ(fetch(r, 8, NULL), 6);
+	for (unsigned int i = 0; i < 6; i++)
+		CHECK_EQ(*(uint64_t *)(uintptr_t)r[i].addr, r[i].addr);
+	memset(r, 0, sizeof(r));
+	CHECK_EQ(set(NULL, 0, GCHEAP_FINALIZER_ALL, NULL), 0);
+	CHECK_EQ(marked(), 0);
+	CHECK_EQ(fetch(r, 8, NULL), 0);
+}
+
+TEST(all)
+{
+	all_at_once(1);
+}
+
+TEST(all_stopped)
+{
+	all_at_once(0);
+}
+
+TEST(all_are_no_ones)
+{
+	uint64_t *p;
+
+	start();
+	keep[0] = p = raw_take(&h, cache);
+	CHECK_ERR(set(p, 0, GCHEAP_FINALIZER_ALL, NULL), EINVAL);
+	CHECK_ERR(set(NULL, 1, GCHEAP_FINALIZER_ALL, NULL), EINVAL);
+}
+
 TEST(orders_exclude_each_other)
 {
 	uint64_t *p;
 
 	start();
 	keep[0] = p = raw_take(&h, cache);
-	for (unsigned int flags = 0; flags < 16; flags++) {
+	for (unsigned int flags = 0; flags < 32; flags++) {
 		if (!(flags & (flags - 1)))
 			continue;
 		CHECK_ERR(set(p, 1, flags, NULL), EINVAL);

@@ -675,15 +675,15 @@ struct gcheap_param {
 					     * count */
 #define GCHEAP_FINALIZER_UNREACHABLE (1u << 3) /* _ORDERED, nor while one that is queued in the
 						* same cycle, ordered or not, leads to it */
+#define GCHEAP_FINALIZER_ALL (1u << 4) /* queue all that have one, dead or not; no @addr, @cookie */
 /**
  * struct gcheap_finalizer - GCHEAP_IOC_FINALIZER: queue an object when it dies
  * @addr: start of a live object; @cookie: the caller's
  * @old: out: cookie it replaced, 0 if none. At most one an object.
- * Without one of _ORDERED, _BUT_SELF, _UNREACHABLE (of which there is one at most: EINVAL) all
- * that have died are queued at once, and nothing keeps them from it but ordered ones that lead
- * to them: what these refer to, directly or not, stays as if it were not dead, and is not
- * queued before they have been fetched and are gone. So objects in a circle of ordered ones
- * never are.
+ * Without one of _ORDERED, _BUT_SELF, _UNREACHABLE all that have died are queued at once, and
+ * nothing keeps them from it but ordered ones that lead to them: what these refer to, directly
+ * or not, stays as if it were not dead, and is not queued before they have been fetched and are
+ * gone. So objects in a circle of ordered ones never are. EINVAL: more than one flag.
  */
 struct gcheap_finalizer {
 	__u32 size;

@@ -361,15 +361,37 @@ bool gch_final_some(struct gch_heap *h, u32 n)
 	return true;
 }
 
-/** gch_final_end() - the program may have what was queued */
-void gch_final_end(struct gch_heap *h)
+static void hand_out(struct gch_finals *f)
 {
-	struct gch_finals *f = &h->finals;
-
 	f->ready += f->dying;
 	f->dying = 0;
 	f->mark_at = NIL;
+}
+
+/** gch_final_end() - the program may have what was queued */
+void gch_final_end(struct gch_heap *h)
+{
+	hand_out(&h->finals);
 	gch_link_end(h);
+}
+
+/**
+ * gch_final_all() - queue registered objects, as if they had died
+ * @at: in, out: where to go on, 0 at first; @n: entries to look at
+ *
+ * Not in a frozen phase, nor in FINALIZE, when some are about to be found dead. What is queued
+ * is a root of a marking that is under way. Return: whether there are more.
+ */
+bool gch_final_all(struct gch_heap *h, u32 *at, u32 n)
+{
+	struct gch_finals *f = &h->finals;
+
+	env_assert_held(&h->lock);
+	for (; n && *at < f->cap; n--)
+		if (f->pool[(*at)++].state == GCH_FINAL_SET)
+			queue(f, *at);
+	hand_out(f);
+	return f->registered && *at < f->cap;
 }
 
 /**

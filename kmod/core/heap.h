@@ -622,6 +622,7 @@ void gch_final_roots(struct gch_heap *h);
 void gch_final_begin(struct gch_heap *h);
 bool gch_final_some(struct gch_heap *h, u32 n);
 void gch_final_end(struct gch_heap *h);
+bool gch_final_all(struct gch_heap *h, u32 *at, u32 n);
 void gch_final_destroy(struct gch_heap *h);
 
 /* link.c */

@@ -325,10 +325,32 @@ static int mock_root_del(struct gcheap_root *a)
 	return -ENOENT;
 }
 
+static void mock_ready(struct mock_heap *m, struct mock_final *f)
+{
+	if (f->ready)
+		return;
+	f->ready = true;
+	mock_status(m)->finalizers--;
+	mock_status(m)->finalizers_ready++;
+}
+
+static int mock_finalizer_all(struct mock_heap *m)
+{
+	int err = mock_fail();
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < m->nfinals; i++)
+		mock_ready(m, &m->final[i]);
+	return 0;
+}
+
 static int mock_finalizer(struct mock_heap *m, struct gcheap_finalizer *a)
 {
 	struct mock_final *f = m->final;
 
+	if (a->flags == GCHEAP_FINALIZER_ALL)
+		return mock_finalizer_all(m);
 	while (f < m->final + m->nfinals && f->addr != a->addr)
 		f++;
 	a->old = f < m->final + m->nfinals ? f->cookie : 0;
@@ -360,7 +382,6 @@ static int mock_finalizers(struct mock_heap *m, struct gcheap_finalizers *a)
 		items[a->got++] = (struct gcheap_ready){ m->final[i].addr, m->final[i].cookie };
 		m->final[i] = m->final[--m->nfinals];
 		mock_status(m)->finalizers_ready--;
-		mock_status(m)->finalizers--;
 	}
 	return 0;
 }
@@ -632,8 +653,7 @@ bool mock_finalize(void *object)
 	for (uint32_t i = 0; i < m->nfinals; i++) {
 		if (m->final[i].addr != (uintptr_t)object)
 			continue;
-		m->final[i].ready = true;
-		mock_status(m)->finalizers_ready++;
+		mock_ready(m, &m->final[i]);
 		return true;
 	}
 	return false;

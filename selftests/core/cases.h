@@ -72,6 +72,7 @@
 	X(final_taken_back) \
 	X(final_unswept) \
 	X(final_beside) \
+	X(final_all) \
 	X(final_order) \
 	X(final_circles) \
 	X(final_self) \

@@ -375,3 +375,36 @@ void gct_final_beside(void)
 	fetch_pair(s, &p);
 	sim_close(s);
 }
+
+/* Also of those that nobody would finalize; each once, while marking goes on. */
+void gct_final_all(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 a = sim_need(s, 0, 0), b = sim_need(s, 0, 0), old;
+	struct gcheap_ready item;
+	u32 at = 0;
+
+	sim_store(s, a, a);
+	CHECK_EQ(gch_final_set(&s->h, a, 1, GCH_ORDER_NORMAL, &old), 0);
+	CHECK_EQ(gch_final_set(&s->h, b, 2, GCH_ORDER_LAST, &old), 0);
+	s->precise[0] = b;
+	sim_need(s, 0, 0);
+	sim_trace_begin(s);
+	CHECK(gch_final_all(&s->h, &at, 1));
+	CHECK_EQ(s->h.finals.registered + s->h.finals.ready, 2);
+	while (gch_final_all(&s->h, &at, 7))
+		;
+	CHECK(!s->h.finals.registered && s->h.finals.ready == 2);
+	s->precise[0] = 0;
+	sim_trace_round(s);
+	sim_trace_finish(s);
+	sim_sweep_phase(s);
+	sim_verify(s);
+	CHECK(sim_allocated(s, a) && sim_allocated(s, b));
+	CHECK(fetch(s, &item) && item.addr == a && item.cookie == 1);
+	CHECK(fetch(s, &item) && item.addr == b && item.cookie == 2);
+	CHECK(!fetch(s, &item));
+	sim_cycle(s);
+	CHECK(!sim_allocated(s, a) && !sim_allocated(s, b));
+	sim_close(s);
+}
