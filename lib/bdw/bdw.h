@@ -12,6 +12,7 @@
 #define GC_NO_THREAD_REDIRECTS
 #define GC_ATTR_DEPRECATED	/* variables that programs still use */
 #include <gc/gc.h>
+#include <gc/javaxfc.h>
 #include <gc/gc_mark.h>
 #include <gc/gc_typed.h>
 #include <stdbool.h>

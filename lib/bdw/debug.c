@@ -257,6 +257,28 @@ static void bdw_debug_register(const char *call, bdw_register *set, void *user,
 	bdw_debug_old(user, was, was_data, old_fn, old_data);
 }
 
+GCH_API void GC_debug_register_finalizer(void *user, GC_finalization_proc fn, void *data,
+					 GC_finalization_proc *old_fn, void **old_data)
+{
+	bdw_debug_register(__func__, GC_register_finalizer, user, fn, data, old_fn, old_data);
+}
+
+GCH_API void GC_debug_register_finalizer_ignore_self(void *user, GC_finalization_proc fn,
+						     void *data, GC_finalization_proc *old_fn,
+						     void **old_data)
+{
+	bdw_debug_register(__func__, GC_register_finalizer_ignore_self, user, fn, data, old_fn,
+			   old_data);
+}
+
+GCH_API void GC_debug_register_finalizer_unreachable(void *user, GC_finalization_proc fn,
+						     void *data, GC_finalization_proc *old_fn,
+						     void **old_data)
+{
+	bdw_debug_register(__func__, GC_register_finalizer_unreachable, user, fn, data, old_fn,
+			   old_data);
+}
+
 GCH_API void GC_debug_register_finalizer_no_order(void *user, GC_finalization_proc fn,
 						  void *data, GC_finalization_proc *old_fn,
 						  void **old_data)

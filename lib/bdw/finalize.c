@@ -52,6 +52,20 @@ GCH_API int GC_invoke_finalizers(void)
 	return gcheap_finalizers_run();
 }
 
+static bool bdw_finalizers_left(void)
+{
+	const struct gcheap_status *s = bdw_status();
+
+	return s && READ_ONCE(s->finalizers);
+}
+
+/* Finalizers may set others. What another thread is running, or this one is in, goes on there. */
+GCH_API void GC_finalize_all(void)
+{
+	while (bdw_finalizers_left() && !gch_finalizers_all(&gch.heap0))
+		gcheap_finalizers_run();
+}
+
 GCH_API int GC_should_invoke_finalizers(void)
 {
 	struct gcheap_stats s;

@@ -32,6 +32,33 @@ TEST(orders)
 	CHECK_EQ(mock_order(p), -1);
 }
 
+static int finalized;
+
+static void finalize_again(void *object, void *data)
+{
+	if (!finalized++)
+		GC_register_finalizer(object, finalize_again, NULL, NULL, NULL);
+	GC_finalize_all();	/* leaves it to the one that is under way */
+}
+
+TEST(all)
+{
+	char *p;
+
+	GC_finalize_all();
+	mock_use();
+	p = GC_malloc(32);
+	GC_register_finalizer(p, finalize_again, NULL, NULL, NULL);
+	mock.fail_next = -ENXIO;
+	GC_finalize_all();
+	CHECK_EQ(finalized, 0);
+	GC_finalize_all();
+	CHECK_EQ(finalized, 2);
+	CHECK_EQ(mock_order(p), -1);
+	GC_finalize_all();
+	CHECK_EQ(finalized, 2);
+}
+
 static void *word[20];
 static int asked;
 

@@ -6,6 +6,7 @@
 #include "../../../selftests/tap.h"
 #define GC_ATTR_DEPRECATED
 #include <gc/gc.h>
+#include <gc/javaxfc.h>
 
 #define N	64
 #define MOST(n)	((n) >= N * 3 / 4)
@@ -320,6 +321,142 @@ TEST(order_replaced)
 	make_replaced();
 	collect();
 	CHECK(MOST(done[0]));
+}
+
+static struct node *all[N];
+
+static __attribute__((noinline)) void make_all(reg_t reg)
+{
+	for (long i = 0; i < N; i++) {
+		all[i] = make(2, i, reg);
+		all[i]->to = all[i];
+	}
+}
+
+/* Also of objects that are in use, and whatever order they want. */
+TEST(all_at_the_end)
+{
+	start();
+	make_all(GC_register_finalizer);
+	GC_finalize_all();
+	CHECK_EQ(done[2], N);
+	for (int i = 0; i < N; i++)
+		CHECK(all[i]->to == all[i] && all[i]->number == i);
+	GC_finalize_all();
+	collect();
+	CHECK_EQ(done[2], N);
+}
+
+static void finalize_twice(void *object, void *data)
+{
+	done[3]++;
+	GC_register_finalizer_no_order(object, finalize, NULL, NULL, NULL);
+}
+
+static __attribute__((noinline)) void make_twice(void)
+{
+	for (long i = 0; i < N; i++) {
+		struct node *n = make(2, i, NULL);
+
+		GC_register_finalizer(n, finalize_twice, NULL, NULL, NULL);
+	}
+}
+
+TEST(all_that_finalizers_set)
+{
+	start();
+	make_twice();
+	GC_finalize_all();
+	CHECK_EQ(done[3], N);
+	CHECK_EQ(done[2], N);
+}
+
+static void finalize_others(void *object, void *data)
+{
+	done[3]++;
+	GC_finalize_all();
+}
+
+TEST(all_from_one_of_them)
+{
+	start();
+	make_all(GC_register_finalizer_no_order);
+	GC_register_finalizer(all[N / 2], finalize_others, NULL, NULL, NULL);
+	GC_finalize_all();
+	CHECK_EQ(done[3], 1);
+	CHECK_EQ(done[2], N - 1);
+}
+
+static void finalize_debug(void *object, void *data)
+{
+	if (((struct node *)object)->number == (long)data)
+		finalize(object, NULL);
+}
+
+static struct node *make_debug(long kind, long number, reg_t reg)
+{
+	struct node *n = GC_debug_malloc(sizeof(*n), __FILE__, __LINE__);
+
+	n->kind = kind;
+	n->number = number;
+	reg(n, finalize_debug, (void *)number, NULL, NULL);
+	return n;
+}
+
+static __attribute__((noinline)) void make_debug_chains(reg_t one, reg_t other)
+{
+	for (long i = 0; i < N; i++) {
+		struct node *a = make_debug(0, i, one);
+
+		a->to = make_debug(1, i, other);
+	}
+}
+
+TEST(debug_objects)
+{
+	start();
+	make_debug_chains(GC_debug_register_finalizer, GC_debug_register_finalizer);
+	collect();
+	CHECK(MOST(done[0]));
+	CHECK(done[1] <= N / 4);
+	collect();
+	CHECK(MOST(done[1]));
+	CHECK_EQ(early, 0);
+}
+
+TEST(unreachable_debug_objects)
+{
+	start();
+	make_debug_chains(GC_debug_register_finalizer_no_order,
+			  GC_debug_register_finalizer_unreachable);
+	collect();
+	CHECK(MOST(done[0]));
+	CHECK(done[1] <= N / 4);
+	collect();
+	CHECK(MOST(done[1]));
+	CHECK_EQ(early, 0);
+}
+
+static __attribute__((noinline)) void make_debug_selves(reg_t reg)
+{
+	for (long i = 0; i < N; i++) {
+		struct node *n = make_debug(0, i, reg);
+
+		n->to = n;
+	}
+}
+
+TEST(debug_objects_and_themselves)
+{
+	start();
+	make_debug_selves(GC_debug_register_finalizer_ignore_self);
+	collect();
+	CHECK(MOST(done[0]));
+	done[0] = 0;
+	make_debug_selves(GC_debug_register_finalizer);
+	collect();
+	collect();
+	CHECK(done[0] <= N / 4);	/* of the first */
 }
 
 /* What is no object of the heap has none. */
