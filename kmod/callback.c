@@ -25,7 +25,7 @@
 #include "gcheap.h"
 
 #define TIMEOUT_MS	200
-#define LOOK		msecs_to_jiffies(10)	/* between looks at who is left */
+#define LOOK_MS		10			/* between looks at who is left */
 #define FEW_SPANS	64			/* that are not worth waking the collector for */
 
 void gch_callback_init(struct gch_callback *cb)
@@ -48,6 +48,12 @@ void gch_callback_begin(struct gch *g)
 	g->callback.spent = 0;
 }
 
+/* ns that a pause's questions may take. */
+static u64 time_for(const struct gch_callback *cb)
+{
+	return (u64)READ_ONCE(cb->timeout) * NSEC_PER_MSEC;
+}
+
 /* -ENOENT: there is nobody to ask, nor need there be. */
 static int may_ask(struct gch *g, bool roots)
 {
@@ -57,9 +63,10 @@ static int may_ask(struct gch *g, bool roots)
 	cb->left = false;
 	if (left)
 		return -ETIMEDOUT;
-	if (cb->thread != GCH_NO_SLOT)
-		return 0;
-	return cb->lost || !roots ? -ETIME : -ENOENT;
+	if (cb->thread == GCH_NO_SLOT)
+		return cb->lost || !roots ? -ETIME : -ENOENT;
+	/* Many short answers take their time as well. */
+	return cb->spent < time_for(cb) ? 0 : -ETIME;
 }
 
 static int open_question(struct gch *g, bool roots)
@@ -85,19 +92,25 @@ static int open_question(struct gch *g, bool roots)
 	return err;
 }
 
+/*
+ * A thread that is dead will not answer, nor one that has been stopped or frozen, or is being
+ * traced, for as long as others may take by default: all wait for it then.
+ */
 static int await_answer(struct gch *g)
 {
 	struct gch_callback *cb = &g->callback;
-	u64 until = ktime_get_ns() + (u64)READ_ONCE(cb->timeout) * NSEC_PER_MSEC;
-	u64 spent = cb->spent;
+	u64 until = ktime_get_ns() + time_for(cb) - cb->spent;
+	u32 still = 0;
 
 	while (READ_ONCE(cb->open)) {
 		if (wait_event_idle_timeout(cb->answered, !READ_ONCE(cb->open) ||
-					    READ_ONCE(g->dead), LOOK))
+					    READ_ONCE(g->dead), msecs_to_jiffies(LOOK_MS)))
 			break;
 		if (gch_mm_deserted(&g->world))
 			return -ENXIO;
-		if (ktime_get_ns() + spent >= until || !gch_world_has(&g->world, cb->thread))
+		still = gch_world_halted(&g->world, cb->thread) ? still + LOOK_MS : 0;
+		if (ktime_get_ns() >= until || still >= TIMEOUT_MS ||
+		    !gch_world_has(&g->world, cb->thread))
 			return -ETIME;
 	}
 	return READ_ONCE(g->dead) ? -ENXIO : 0;
@@ -111,10 +124,9 @@ static int close_question(struct gch *g, int err)
 	gch_ask_told(&g->core);
 	if (cb->open || cb->failed)
 		err = err ?: -ETIME;
-	else if (cb->thread == GCH_NO_SLOT)
-		err = cb->lost ? -ETIME : -ETIMEDOUT;
 	else if (err != -ENXIO)
-		err = 0;
+		/* By leaving, perhaps, and there may be another one already. */
+		err = !cb->left ? 0 : cb->lost ? -ETIME : -ETIMEDOUT;
 	cb->left = false;
 	WRITE_ONCE(cb->open, false);
 	env_unlock(&g->core.lock);

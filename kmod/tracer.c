@@ -290,6 +290,8 @@ static int check_marks(struct gch *g, struct gch_check *c)
 		if (ask)
 			err = gch_callback_ask_about(g);
 	} while (ask && !err);
+	while (err && gch_mark_some(&g->core, STEP))
+		;
 	env_lock(&g->core.lock);
 	gch_ask_skip(&g->core);
 	gch_check_end(&g->core, c);
@@ -445,11 +447,16 @@ static int ask_pause(struct gch *g)
 /* With the program running, but for these pauses: 0, or -errno of an attempt. */
 static int finalize_all(struct gch *g)
 {
-	int err;
+	int err, tries = 0;
 
-	do
+	do {
 		err = drain_and(g, finalize);
-	while (!err && gch_ask_left(&g->core) && !(err = ask_pause(g)));
+		if (err || !gch_ask_left(&g->core))
+			return err;
+		/* It would be a pity about all that is marked. */
+		while ((err = ask_pause(g)) == -EAGAIN && ++tries < PAUSES)
+			;
+	} while (!err);
 	return err;
 }
 

@@ -509,7 +509,8 @@ struct gcheap_large {
  * beyond its end. It stays where it is if it becomes smaller, or if there is room after it;
  * else the old address is no object's any more. ENOENT: not the start of a large object, or
  * another thread has freed it meanwhile; EBUSY: not now, objects are being moved, by another
- * thread this one, or finalizers looked for: copy it; ENOMEM: as of GCHEAP_IOC_LARGE. After the
+ * thread this one, or finalizers looked for, or it would have to move and is one that the program
+ * is asked about (GCHEAP_ASK): copy it; ENOMEM: as of GCHEAP_IOC_LARGE. After the
  * last two the object is as it was.
  */
 struct gcheap_resize {
@@ -796,9 +797,11 @@ struct gcheap_verify {
  * stopped program, changes nothing in the heap, waits for nobody, and calls again with what it
  * has found: roots that only the program knows, once in each pause; or what these objects of
  * GCHEAP_ASK caches refer to. Each is marked, and was handed out, and may have become
- * unreachable since the collection began; in a pause each is asked about once.
+ * unreachable since the collection began, or have been given to an early free. In a pause each is
+ * asked about once, and once more if marks are checked (GCHEAP_PARAM_CHECK), with as much time.
+ * EINTR may come after an answer was taken; repeating that one is EAGAIN, and harmless.
  *
- * EAGAIN: it took too long; the pause has ended without a result, the collection has failed
+ * EAGAIN: it took too long, or stood still (by a signal, traced, frozen) for 200 ms; the pause has ended without a result, the collection has failed
  * (ETIME), and what was told does not count. So it is if there is no room at @objects (EFAULT).
  * A callback thread that dies without _END leaves a heap whose collections fail until there
  * is another. The first call may be ENOMEM. GCHEAP_IOC_INFO does not wait for the end of a

@@ -249,7 +249,9 @@ bool gch_flip(struct gch *g)
 	env_assert_held(&g->core.lock);
 	if (e->state != GCH_EVAC_CHOSEN)
 		return false;
-	if (g->flip.blind || e->nlate > LATE_PAUSE || READ_ONCE(g->dead) || gch_stress_abort()) {
+	/* Nor is there an address that code of the program would tell of later (ask.c). */
+	if (g->flip.blind || g->core.nasks || e->nlate > LATE_PAUSE || READ_ONCE(g->dead) ||
+	    gch_stress_abort()) {
 		gch_evac_abandon(&g->core);
 		return false;
 	}

@@ -92,7 +92,8 @@ static int begin(struct gch *g, struct resize *z)
 	z->from = r.id;
 	z->to = r.id;
 	err = gch_resize_here(h, &r, z->bytes);
-	if (err != -EBUSY)
+	/* Code that is asked about an object has to see all of it in one place. */
+	if (err != -EBUSY || h->cache[r.d->cache]->layout == GCHEAP_ASK)
 		return err;
 	err = gch_resize_begin(h, z->thread, &r, z->bytes, &z->to);
 	g->resizing += !err;

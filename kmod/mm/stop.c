@@ -946,6 +946,20 @@ bool gch_world_has(struct gch_world *w, u32 slot)
 	return has;
 }
 
+/** gch_world_halted() - is the thread attached at @slot stopped by a signal, traced, or frozen? */
+bool gch_world_halted(struct gch_world *w, u32 slot)
+{
+	struct gch_thread *t;
+	bool halted;
+
+	rcu_read_lock();
+	t = xa_load(&w->slots, slot);
+	halted = t && (task_is_stopped_or_traced(t->task) ||
+		       READ_ONCE(t->task->__state) & TASK_FROZEN);
+	rcu_read_unlock();
+	return halted;
+}
+
 /* An attached thread that is gone loses its slot. Return: it, or GCH_NO_SLOT. */
 static u32 herd_take_dead(struct gch_world *w, struct list_head *gone)
 {

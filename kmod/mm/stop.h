@@ -81,6 +81,7 @@ int gch_world_attach(struct gch_world *w, u32 slot, unsigned long lo,
 int gch_world_detach(struct gch_world *w, u32 slot);
 bool gch_world_is(struct gch_world *w, u32 slot);
 bool gch_world_has(struct gch_world *w, u32 slot);
+bool gch_world_halted(struct gch_world *w, u32 slot);
 u32 gch_world_reap(struct gch_world *w);
 void gch_world_exempt(struct gch_world *w, u32 slot, bool on);
 
