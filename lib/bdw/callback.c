@@ -137,8 +137,10 @@ static void bdw_thread_is(int err)
 
 static void *bdw_callback_run(void *question)
 {
-	int err = bdw_enlist(question);
+	int err;
 
+	bdw_starting = true;
+	err = bdw_enlist(question);
 	bdw_thread_is(err);
 	if (!err)
 		bdw_answer_all(question);
@@ -227,6 +229,6 @@ void bdw_callback_start(void)
 void bdw_callback_notice(void)
 {
 	if (unlikely(bdw_pushes_roots()) &&
-	    READ_ONCE(bdw_callback.state) == BDW_NO_THREAD)
+	    __atomic_load_n(&bdw_callback.state, __ATOMIC_ACQUIRE) != BDW_ANSWERING)
 		bdw_callback_start();
 }

@@ -7,13 +7,15 @@
 #define BDW_LIST_BYTES	4096u
 
 /*
- * Objects whose first word is searched, or that stay anyway: others on the list would be
- * collected, with nothing that refers to them.
+ * More than one only of objects whose first word is searched, or that stay anyway: others on the
+ * list would be collected, with nothing that refers to them.
  */
 static size_t bdw_list_length(const struct bdw_type *t, size_t size)
 {
 	struct bdw_map map;
 
+	if (bdw_descr_is_asked(t->descr))
+		return 1;
 	bdw_descr_map(t->descr, &map);
 	if (size > BDW_LIST_BYTES || (!(map.words && map.bits[0] & 1) &&
 				      t->kind != BDW_AUNCOLLECTABLE))

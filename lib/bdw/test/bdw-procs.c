@@ -193,7 +193,7 @@ TEST(large_objects)
 	CHECK_EQ(gone_after_collections(), 0);
 }
 
-/* From a list, the rest of which is marked with its first. */
+/* From a list, the rest of which is not lost while the program has its first. */
 static __attribute__((noinline)) void make_from_list(void)
 {
 	void *list = NULL;
@@ -202,8 +202,11 @@ static __attribute__((noinline)) void make_from_list(void)
 	for (int i = 0; i < N; i++) {
 		struct node *n;
 
-		if (!list)
+		if (!list) {
 			GC_generic_malloc_many(64, kind, &list);
+			if (i % 16 == 0)
+				GC_gcollect();
+		}
 		CHECK(list);
 		n = list;
 		list = GC_NEXT(n);
