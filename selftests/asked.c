@@ -3,7 +3,7 @@
 #include "raw.h"
 #include <semaphore.h>
 
-enum { FAN = 2000, CHAIN = 3000 };
+enum { FAN = 2000, CHAIN = 3000, SPARSE = 2000 };
 
 /* What an object of the cache "asked" holds: disguised pointers, here and elsewhere. */
 struct more {
@@ -19,7 +19,8 @@ struct node {
 
 static struct raw h;
 static unsigned int asked, leaves;
-static volatile enum { HONEST, SILENT, LIAR, ROOMLESS } manner;
+static volatile enum { HONEST, SILENT, SILENT_LATER, PARTIAL, LIAR, LEAVING, SLOW, ROOMLESS } manner;
+static volatile int honest;	/* PARTIAL: how often about objects, at first */
 static volatile unsigned int timeout_ms = 10000;
 static volatile uint64_t roots_asked, objects_asked, calls, faults, refused;
 static sem_t up;
@@ -88,18 +89,55 @@ static void lie(struct answer *a)
 	CHECK_EQ(errno, EAGAIN);
 }
 
+static void be_silent(void)
+{
+	pid_t me = gettid();
+
+	CHECK_EQ(write(told, &me, sizeof(me)), sizeof(me));
+	pause();
+}
+
+/* Some of it, and not in time that this was all. */
+static void tell_half(struct answer *a)
+{
+	CHECK(tell_of(a, (void *)a->objects[0]));
+	if (call(a, GCHEAP_CALLBACK_MORE))
+		return;
+	do
+		usleep(1000);
+	while (!call(a, GCHEAP_CALLBACK_MORE));
+}
+
+static void leave(struct answer *a)
+{
+	CHECK_EQ(call(a, GCHEAP_CALLBACK_END), 0);
+	pthread_exit(NULL);
+}
+
+/* False: the question is over. */
+static bool answer_in_manner(struct answer *a)
+{
+	if (manner == SILENT || (manner == SILENT_LATER && a->nobjects))
+		be_silent();
+	if (manner == SLOW && a->nobjects)
+		usleep(5000);
+	if (manner == LEAVING && a->nobjects)
+		leave(a);
+	if (manner == LIAR && a->nobjects)
+		lie(a);
+	else if (manner == PARTIAL && a->nobjects && !honest--)
+		tell_half(a);
+	else
+		return tell_of_all(a) && !call(a, 0);
+	return false;
+}
+
 /* Whether there is a question to be answered next. */
 static bool do_answer(struct answer *a)
 {
 	roots_asked += !a->nobjects;
 	objects_asked += a->nobjects;
-	if (manner == SILENT) {
-		CHECK_EQ(write(told, "", 1), 1);
-		pause();
-	}
-	if (manner == LIAR && a->nobjects)
-		lie(a);
-	else if (tell_of_all(a) && !call(a, 0))
+	if (answer_in_manner(a))
 		return true;
 	if (errno == EFAULT)
 		faults++;
@@ -113,6 +151,7 @@ static void *callback_thread(void *arg)
 {
 	static struct answer a;
 
+	a = (struct answer){ 0 };
 	CHECK_EQ(raw_try_attach(&h, &a.thread), 0);
 	CHECK_EQ(call(&a, GCHEAP_CALLBACK_MORE), 0);
 	sem_post(&up);
@@ -258,6 +297,35 @@ TEST(large_ones)
 	settle(&h);
 	raw_collect(&h);
 	CHECK_EQ(raw_status(&h).live_objects, 2);
+}
+
+/* It is seen whole, so that it does not go elsewhere page by page. */
+TEST(large_ones_do_not_move)
+{
+	enum { LARGE = 8 };
+	struct gcheap_resize a;
+	unsigned int cache;
+	uintptr_t *root;
+	int there = 0;
+
+	start(GCHEAP_SETUP_PRECISE_ONLY, true);
+	cache = raw_cache(&h, GCHEAP_ASK, 0);
+	root = root_words(LARGE);
+	start_thread();
+	for (int i = 0; i < LARGE; i++)
+		root[i] = (uintptr_t)raw_try_large(&h, cache, 100000);
+	for (int i = 0; i < LARGE; i++) {
+		if (!raw_try_resize(&h, (void *)root[i], 200000, &a)) {
+			CHECK_EQ(a.addr, root[i]);
+		} else {
+			CHECK_EQ(errno, EBUSY);
+			there++;
+		}
+	}
+	CHECK(there >= LARGE / 2);
+	raw_collect(&h);
+	CHECK_EQ(raw_status(&h).live_objects, LARGE);
+	raw_verify(&h);
 }
 
 /* ---- finalizers: what a dead one leads to comes back with it */
@@ -455,26 +523,123 @@ TEST(liar)
 	CHECK_EQ(raw_status(&h).live_objects, 20);
 }
 
+/* Answered in part, in the marking or in its check: nothing is lost, nor is the heap. */
+TEST(answered_in_part)
+{
+	int unchecked = 0;
+	uintptr_t *root;
+
+	start(GCHEAP_SETUP_PRECISE_ONLY, true);
+	root = root_words(1);
+	timeout_ms = 500;
+	start_thread();
+	root[0] = (uintptr_t)UNHIDE(chain(10));
+	settle(&h);
+	for (int i = 0; i < 60 && !unchecked; i += 3) {
+		uint64_t before = refused;
+
+		honest = i;
+		manner = PARTIAL;
+		if (raw_try_collect(&h))
+			CHECK_EQ(errno, ETIME);
+		else
+			unchecked += refused != before;
+		manner = HONEST;
+		raw_verify(&h);
+		CHECK(raw_is_live(&h, root[0]));
+	}
+	/* A check that is not answered is no check, and no failure. */
+	CHECK(unchecked > 0);
+	timeout_ms = 10000;
+	while (raw_try_collect(&h))
+		CHECK_EQ(errno, ETIME);
+	CHECK_EQ(raw_status(&h).live_objects, 20);
+	CHECK_EQ(raw_status(&h).check_lost, 0);
+}
+
+/* A question ends when there is much to be scanned; but there are too many of them. */
+TEST(many_short_answers)
+{
+	enum { LENGTH = 60, BIG = 80 };
+	unsigned int cache;
+	uintptr_t *root;
+
+	start(GCHEAP_SETUP_PRECISE_ONLY, false);
+	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
+	root = root_words(1);
+	for (int i = 0; i < LENGTH; i++) {
+		struct more *more = malloc(sizeof(*more) + BIG * sizeof(uintptr_t));
+		uintptr_t n = node(root[0] ? HIDE(root[0]) : 0);
+
+		more->n = BIG;
+		for (int j = 0; j < BIG; j++)
+			more->hidden[j] = HIDE(raw_try_large(&h, cache, 10000));
+		((struct node *)UNHIDE(n))->more = more;
+		root[0] = (uintptr_t)UNHIDE(n);
+	}
+	settle(&h);
+	timeout_ms = 200;
+	manner = SLOW;
+	start_thread();
+	fails_for(60000);
+	manner = HONEST;
+	timeout_ms = 10000;
+	while (raw_try_collect(&h))
+		CHECK_EQ(errno, ETIME);
+	CHECK_EQ(raw_status(&h).live_objects, LENGTH * (BIG + 1));
+}
+
+TEST(left_while_asked)
+{
+	uintptr_t *root;
+
+	start(GCHEAP_SETUP_PRECISE_ONLY, true);
+	root = root_words(1);
+	manner = LEAVING;
+	start_thread();
+	root[0] = (uintptr_t)UNHIDE(chain(10));
+	settle(&h);
+	/* The next attempt has nobody to ask. */
+	fails_for(60000);
+	manner = HONEST;
+	start_thread();
+	raw_collect(&h);
+	CHECK_EQ(raw_status(&h).live_objects, 20);
+	raw_verify(&h);
+}
+
+/* A program whose callback thread has been asked, for roots or about objects, and does not answer. */
+static pid_t silent_program(bool concurrent, bool later, pid_t *thread)
+{
+	int ends[2];
+	pid_t pid;
+
+	CHECK_EQ(pipe(ends), 0);
+	pid = fork();
+	if (!pid) {
+		told = ends[1];
+		start(0, concurrent);
+		timeout_ms = GCHEAP_CALLBACK_TIMEOUT_MAX;
+		manner = later ? SILENT_LATER : SILENT;
+		start_thread();
+		*root_words(1) = (uintptr_t)UNHIDE(chain(10));
+		raw_try_collect(&h);
+		pause();
+	}
+	CHECK_EQ(read(ends[0], thread, sizeof(*thread)), sizeof(*thread));
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
 /* Whoever is asked has all the time there is, and is killed with all others. */
 TEST(killed_while_asked)
 {
 	for (int i = 0; i < 4; i++) {
-		int ends[2], status;
+		pid_t thread, pid = silent_program(i % 2, i / 2, &thread);
 		uint64_t t0;
-		pid_t pid;
-		char c;
+		int status;
 
-		CHECK_EQ(pipe(ends), 0);
-		pid = fork();
-		if (!pid) {
-			told = ends[1];
-			start(0, i % 2);
-			timeout_ms = GCHEAP_CALLBACK_TIMEOUT_MAX;
-			manner = SILENT;
-			start_thread();
-			raw_collect(&h);
-		}
-		CHECK_EQ(read(ends[0], &c, 1), 1);
 		usleep(i * 2000);
 		t0 = now_ns();
 		kill(pid, SIGKILL);
@@ -484,27 +649,65 @@ TEST(killed_while_asked)
 	}
 }
 
+/* All others would wait for one that stands still. */
+TEST(stopped_while_asked)
+{
+	pid_t thread, pid = silent_program(true, true, &thread);
+	uint64_t t0 = now_ns();
+	int status;
+
+	CHECK_EQ(tgkill(pid, thread, SIGSTOP), 0);
+	CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	CHECK(WIFSTOPPED(status));
+	CHECK(now_ns() - t0 < 10000000000ull);
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+}
+
 /* ---- what such a heap does not do */
+
+/* Boxes that can move, one in eight of which is alive. */
+static void make_sparse(void)
+{
+	unsigned int boxes = raw_cache_as(&h, GCHEAP_CACHE_MOVABLE, GCHEAP_NOSCAN, 64);
+	uintptr_t *root = calloc(SPARSE, sizeof(*root));
+
+	raw_root(&h, GCHEAP_ROOT_PRECISE, root, SPARSE * sizeof(*root), NULL);
+	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
+	raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
+	for (int i = 0; i < 8 * SPARSE; i++)
+		root[i / 8] = (uintptr_t)raw_take(&h, boxes);
+	settle(&h);
+}
+
+/* Without any that are asked about. */
+TEST(young_and_moving)
+{
+	h = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 1);
+	make_sparse();
+	raw_compact(&h, 1);
+	for (int i = 0; i < 20 && !raw_status(&h).cycles_young; i++)
+		raw_collect_as(&h, GCHEAP_COLLECT_YOUNG);
+	CHECK(raw_status(&h).cycles_young > 0);
+}
 
 TEST(neither_young_nor_moving)
 {
-	unsigned int boxes;
 	uintptr_t *root;
 
-	start(0, true);
-	boxes = raw_cache_as(&h, GCHEAP_CACHE_MOVABLE, GCHEAP_NOSCAN, 64);
-	raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
+	start(GCHEAP_SETUP_PRECISE_ONLY, true);
 	root = root_words(1);
 	start_thread();
 	root[0] = (uintptr_t)UNHIDE(chain(10));
-	for (int i = 0; i < 2000; i++)
-		raw_take(&h, boxes);
-	settle(&h);
-	for (int i = 0; i < 3; i++)
+	make_sparse();
+	for (int i = 0; i < 3; i++) {
 		raw_collect_as(&h, GCHEAP_COLLECT_YOUNG);
-	raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
+		raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
+	}
 	CHECK_EQ(raw_status(&h).cycles_young, 0);
 	CHECK_EQ(raw_status(&h).flips, 0);
+	CHECK_EQ(raw_status(&h).live_objects, SPARSE + 20);
 }
 
 TEST(arguments)
