@@ -608,7 +608,7 @@ static void clear_long(struct gch_heap *h, u32 i, bool inside)
 {
 	struct gch_link *e = link_at(&h->links, i);
 
-	if (!is_long(e) || !e->key[GCH_LINK_HOLDER] == inside || !object_dead(h, e) ||
+	if (!is_long(e) || (e->key[GCH_LINK_HOLDER] && !inside) || !object_dead(h, e) ||
 	    clear(h, i))
 		return;
 	keep(h, e);
@@ -628,7 +628,8 @@ static void clear_outside(struct gch_heap *h, u32 i)
 /**
  * gch_link_finish_long() - all is marked that finalizable objects lead to: long links of dead
  *	objects become 0
- * @inside: those in the heap. The others come before: they may keep something.
+ * @inside: those in the heap as well. The others come before, as they may keep something, and
+ *	once more: the program may have moved some out of the heap since.
  * @kept: out, when it is done: objects were marked instead, and it is to be done again
  */
 bool gch_link_finish_long(struct gch_heap *h, u32 n, bool inside, bool *kept)

@@ -91,6 +91,7 @@
 	X(link_away) \
 	X(link_away_long) \
 	X(link_away_moved) \
+	X(link_moved_out) \
 	X(link_gone) \
 	X(link_many) \
 	X(link_traced) \

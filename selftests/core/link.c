@@ -336,6 +336,51 @@ void gct_link_away_moved(void)
 	sim_close(s);
 }
 
+/*
+ * Out of the heap, and into it, while long ones are becoming 0: when those outside have been
+ * seen to, and those inside not yet.
+ */
+static void moved_out(bool away)
+{
+	enum { N = 64 };	/* in one step */
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 holder = sim_need(s, 0, 0), last = 0, old;
+	u32 i, n = 0;
+
+	s->precise[0] = holder;
+	for (i = 0; i < N; i++)
+		last = tied(s, i, true);
+	tie(s, holder + 8, true, holder);	/* and one that is not */
+	sim_need(s, 0, 0);
+	CHECK_EQ(gch_link_move(&s->h, outside(N - 1), holder, true, &old), 0);
+	sim_store(s, holder, ~last);
+	sim_trace_phase(s, 1);
+	gch_cycle_finalize(&s->h);
+	while (s->outside[N - 2])
+		CHECK(gch_final_some(&s->h, 1));
+	CHECK_EQ(sim_load(s, holder), ~last);
+	CHECK_EQ(gch_link_move(&s->h, holder, outside(N - 1), true, &old), 0);
+	s->away = away;
+	while (gch_final_some(&s->h, 1))
+		CHECK(n++ < 1000);
+	sim_verify(s);
+	gch_cycle_sweep(&s->h);
+	sim_sweep_rest(s);
+	CHECK_EQ(s->h.links.count, 1 + away);
+	CHECK_EQ(!!s->outside[N - 1], away);
+	CHECK_EQ(sim_allocated(s, last), away);
+	s->away = false;
+	cycle(s);
+	CHECK(!s->outside[N - 1] && !sim_allocated(s, last));
+	sim_close(s);
+}
+
+void gct_link_moved_out(void)
+{
+	moved_out(false);
+	moved_out(true);
+}
+
 void gct_link_gone(void)
 {
 	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
