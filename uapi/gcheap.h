@@ -732,7 +732,8 @@ enum {				/* gcheap_link.op */
  * A link ends when its word has become 0, and with the object of the heap in which the word
  * is. If @object is freed early, the word becomes 0 in the next cycle. Memory elsewhere that
  * is unmapped harms nothing; such that can not be written keeps the object, as long as there
- * is a link.
+ * is a link. That goes for shared mappings of files, too, with most file systems (not tmpfs): the
+ * kernel writes to a page there only while the program's last write has not been written back.
  *
  * Words that are not in roots, or do not look like addresses, are read with the thread's
  * gcheap_tcb.hidden set, and only if status.phase is not FINALIZE then (_AWAIT, with @hidden

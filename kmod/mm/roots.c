@@ -870,7 +870,17 @@ int gch_roots_fault_in(struct gch_roots *r, struct gch_world *w,
 	return bring_registered(&b);
 }
 
-/* One try, mmap_lock held: 0, -EBUSY: try again, -EFAULT: nothing is mapped, -EAGAIN. */
+/* Who maps a file may be made to wait for it, for long, before a page may be written. */
+static bool write_may_block(struct vm_area_struct *vma)
+{
+	return vma_may_block(vma) || (vma->vm_flags & VM_SHARED && vma->vm_ops &&
+				      vma->vm_ops->page_mkwrite);
+}
+
+/*
+ * One try, mmap_lock held. Return: 0, -EBUSY: try again, -EFAULT: nothing is mapped, -EACCES:
+ * it is not to be written, or not by us.
+ */
 static int bring_word_try(struct gch_bring *b, unsigned long addr)
 {
 	struct vm_area_struct *vma = find_vma(b->mm, addr);
@@ -879,7 +889,7 @@ static int bring_word_try(struct gch_bring *b, unsigned long addr)
 
 	if (!vma || vma->vm_start > addr)
 		return -EFAULT;
-	if (!vma_usable(vma) || !(vma->vm_flags & VM_WRITE) || vma_may_block(vma))
+	if (!vma_usable(vma) || !(vma->vm_flags & VM_WRITE) || write_may_block(vma))
 		return -EACCES;
 	got = gch_gup_nowait(b->mm, addr, FOLL_WRITE, &page);
 	if (got == 1)
@@ -891,7 +901,8 @@ static int bring_word_try(struct gch_bring *b, unsigned long addr)
  * gch_roots_bring_word() - bring in the page of a word that is to be written
  *
  * Terms as of gch_roots_prefault(). Return: 0; -EFAULT: nothing is mapped there; -EACCES: it
- * is not to be written; -EAGAIN: it does not come in time.
+ * is not to be written, or to find out could take any time: its page is shared with a file whose
+ * file system wants to know of that first; -EAGAIN: it does not come in time.
  */
 int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr)
 {
