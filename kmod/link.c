@@ -4,11 +4,13 @@
  * there. So they are brought in before it, with the program running; the object of one that
  * does not come, or is not to be written, stays for this cycle.
  */
+#include <linux/ktime.h>
 #include <linux/uaccess.h>
 
 #include "gcheap.h"
 
-#define BATCH	16
+#define BATCH		16
+#define BRING_NS	(500 * NSEC_PER_MSEC)	/* for all of them at one time */
 
 /**
  * gch_link_write() - write 0 to a word of the program's memory
@@ -25,33 +27,41 @@ bool gch_link_write(struct gch_heap *h, u64 addr)
 	return !err;
 }
 
+static int bring(struct gch *g, u32 link, u64 word, ktime_t until)
+{
+	int err = gch_roots_bring_word(&g->roots, &g->world, word, until);
+
+	if (err == -EFAULT) {
+		env_lock(&g->core.lock);
+		gch_link_gone(&g->core, link, word);
+		env_unlock(&g->core.lock);
+	}
+	return err;
+}
+
 /**
  * gch_links_bring() - bring in the pages of words that may have to be written
  *
- * From the collector, the program running, after gch_mm_enter(). Bounded: goes no further when
- * one does not come in time.
+ * From the collector, the program running, after gch_mm_enter(). Bounded: the next call goes
+ * on where there was no more time.
  */
 void gch_links_bring(struct gch *g)
 {
+	ktime_t until = ktime_add_ns(ktime_get(), BRING_NS);
 	bool more;
-	u32 at = 0;
+	u32 link;
 	u64 word;
 	int err = 0;
 
 	do {
 		env_lock(&g->core.lock);
-		more = gch_link_wanted(&g->core, &at, BATCH, &word);
+		more = gch_link_wanted(&g->core, BATCH, &link, &word);
 		env_unlock(&g->core.lock);
 		cond_resched();
-		if (!word)
-			continue;
-		err = gch_roots_bring_word(&g->roots, &g->world, word);
-		if (err != -EFAULT)
-			continue;
-		env_lock(&g->core.lock);
-		gch_link_gone(&g->core, word);
-		env_unlock(&g->core.lock);
-	} while (more && err != -EAGAIN && !gch_mm_deserted(&g->world));
+		if (link)
+			err = bring(g, link, word, until);
+	} while (more && err != -EAGAIN && ktime_before(ktime_get(), until) &&
+		 !gch_mm_deserted(&g->world));
 }
 
 /** gch_await_finalized() - until no phase FINALIZE is: gch_cycle_sweep() ends it */

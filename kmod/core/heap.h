@@ -214,19 +214,20 @@ enum {				/* gch_link.key: chains */
 #define GCH_LINK_USED	(1u << 0)
 #define GCH_LINK_ORPHAN	(1u << 1) /* the object was freed: in no chain by it */
 #define GCH_LINK_WANTED	(1u << 2) /* its page is to be brought in */
-#define GCH_LINK_GONE	(1u << 3) /* nothing was mapped there when that was tried */
-#define GCH_LINK_KEEP	(1u << 4) /* it could not be made 0: its object stays */
+#define GCH_LINK_KEEP	(1u << 3) /* it could not be made 0: its object stays */
 
 /**
  * struct gch_link - a word that becomes 0 when an object dies
  * @in: neighbours in the chains, 1 + index, 0: none; of free entries the first @next is the
  *	next free one's
+ * @gone: the cycle in which nothing was found mapped there (gch_links.turn), 0: none
  */
 struct gch_link {
 	u64 key[GCH_LINK_CHAINS];
 	struct {
 		u32 next, prev;
 	} in[GCH_LINK_CHAINS];
+	u32 gone;
 	u8 flags;
 };
 
@@ -237,6 +238,8 @@ struct gch_link {
  * @at: entries that have been looked at in this cycle, 0: there is none
  * @step: word of @noted to go on with
  * @kept: objects were marked since their links could not be made 0
+ * @wanted: so many have GCH_LINK_WANTED; @want_at: the last that was brought in
+ * @turn: even, another one in each cycle
  */
 struct gch_links {
 	struct gch_link *pool;
@@ -247,6 +250,8 @@ struct gch_links {
 	u32 count;
 	u32 at, step;
 	bool kept;
+	u32 wanted, want_at;
+	u32 turn;
 };
 
 /** struct gch_counts - the core's counters; see struct gcheap_status */
@@ -637,8 +642,8 @@ void gch_link_resized(struct gch_heap *h, u64 addr, u64 to);
 void gch_link_pin(struct gch_heap *h);
 void gch_link_end(struct gch_heap *h);
 bool gch_link_look(struct gch_heap *h, u32 n);
-bool gch_link_wanted(struct gch_heap *h, u32 *at, u32 n, u64 *word);
-void gch_link_gone(struct gch_heap *h, u64 word);
+bool gch_link_wanted(struct gch_heap *h, u32 n, u32 *link, u64 *word);
+void gch_link_gone(struct gch_heap *h, u32 link, u64 word);
 void gch_link_finish(struct gch_heap *h);
 bool gch_link_keep(struct gch_heap *h, u32 n);
 bool gch_link_finish_long(struct gch_heap *h, u32 n, bool inside, bool *kept);

@@ -25,6 +25,7 @@
 #define LINKS_MAX	(1u << 24)
 #define NIL		0	/* chains have 1 + index */
 #define LOOKS		16	/* entries that take as long as a page */
+#define YIELD		4096	/* entries between yields */
 
 static size_t table_bytes(u32 cap)
 {
@@ -138,17 +139,22 @@ static int links_grow(struct gch_heap *h)
 	if (!n.pool)
 		return -ENOMEM;
 	place_tables(&n, cap);
-	if (l->cap) {
-		memcpy(n.pool, l->pool, l->cap * sizeof(*n.pool));
+	if (l->cap)
 		memcpy(n.noted, l->noted, l->cap / 8);
-	}
-	for (i = 1; i <= l->cap; i++)
+	for (i = 1; i <= l->cap; i++) {
+		*link_at(&n, i) = *link_at(l, i);
 		if (link_at(&n, i)->flags & GCH_LINK_USED)
 			chains_add(&n, i);
+		if (i % YIELD == 0)
+			env_yield();
+	}
 	for (i = cap; i > l->cap; i--) {
 		link_at(&n, i)->in[0].next = n.free;
 		n.free = i;
 	}
+	/* The look is over: what comes now is noted at once. */
+	if (l->at && l->at == l->cap)
+		n.at = cap;
 	h->n.meta_bytes += table_bytes(cap) - (l->cap ? table_bytes(l->cap) : 0);
 	env_free(l->pool);
 	*l = n;
@@ -172,10 +178,31 @@ static void link_note(struct gch_links *l, u32 i)
 		*note_word(l, i) |= note_bit(i);
 }
 
+static void want(struct gch_links *l, struct gch_link *e)
+{
+	l->wanted += !(e->flags & GCH_LINK_WANTED);
+	e->flags |= GCH_LINK_WANTED;
+}
+
+/* Nor is it known whether something is there. */
+static void unwant(struct gch_links *l, struct gch_link *e)
+{
+	l->wanted -= !!(e->flags & GCH_LINK_WANTED);
+	e->flags &= ~GCH_LINK_WANTED;
+	e->gone = 0;
+}
+
+/* What is seen counts in this cycle. */
+static u32 this_turn(const struct gch_links *l)
+{
+	return l->turn | 1;
+}
+
 static void link_forget(struct gch_links *l, u32 i)
 {
 	struct gch_link *e = link_at(l, i);
 
+	unwant(l, e);
 	chains_del(l, i);
 	*note_word(l, i) &= ~note_bit(i);
 	e->flags = 0;
@@ -187,7 +214,7 @@ static void link_forget(struct gch_links *l, u32 i)
 /* Another word is meant. If its object is to be kept, it still is. */
 static void word_changed(struct gch_links *l, u32 i)
 {
-	link_at(l, i)->flags &= ~(GCH_LINK_GONE | GCH_LINK_WANTED);
+	unwant(l, link_at(l, i));
 	link_note(l, i);
 }
 
@@ -251,6 +278,7 @@ static void set_again(struct gch_heap *h, u32 i, u64 object)
 	struct gch_links *l = &h->links;
 	struct gch_link *e = link_at(l, i);
 
+	unwant(l, e);
 	chains_del(l, i);
 	e->key[GCH_LINK_OBJECT] = object;
 	e->flags = GCH_LINK_USED;
@@ -348,7 +376,7 @@ static void each_with(struct gch_heap *h, u32 c, u64 key,
 		      void (*fn)(struct gch_heap *h, u32 i, u64 arg), u64 arg)
 {
 	struct gch_links *l = &h->links;
-	u32 i, next;
+	u32 i, next, n = 0;
 
 	if (!l->count)
 		return;
@@ -356,6 +384,8 @@ static void each_with(struct gch_heap *h, u32 c, u64 key,
 		next = link_at(l, i)->in[c].next;
 		if (link_at(l, i)->key[c] == key)
 			fn(h, i, arg);
+		if (++n % YIELD == 0)
+			env_yield();
 	}
 }
 
@@ -415,9 +445,12 @@ void gch_link_pin(struct gch_heap *h)
 	const struct gch_links *l = &h->links;
 	u32 i;
 
-	for (i = 1; i <= l->cap; i++)
+	for (i = 1; i <= l->cap; i++) {
 		if (link_at(l, i)->flags & GCH_LINK_USED)
 			pin(h, link_at(l, i));
+		if (i % YIELD == 0)
+			env_yield();
+	}
 }
 
 /* ---- The cycle ---- */
@@ -447,6 +480,7 @@ void gch_link_end(struct gch_heap *h)
 	l->at = 0;
 	l->step = 0;
 	l->kept = false;
+	l->turn += 2;
 }
 
 static void look(struct gch_heap *h, u32 i)
@@ -458,7 +492,7 @@ static void look(struct gch_heap *h, u32 i)
 		return;
 	dead = object_dead(h, e);
 	if (dead && !e->key[GCH_LINK_HOLDER])
-		e->flags |= GCH_LINK_WANTED;
+		want(&h->links, e);
 	if (dead || holder_dead(h, e))
 		link_note(&h->links, i);
 }
@@ -473,9 +507,11 @@ bool gch_link_look(struct gch_heap *h, u32 n)
 {
 	struct gch_links *l = &h->links;
 
+	if (!l->count)
+		l->at = l->cap;
 	for (n = min(n, l->cap) * LOOKS; n && l->at < l->cap; n--) {
 		look(h, ++l->at);
-		if (l->at % 4096 == 0)
+		if (l->at % YIELD == 0)
 			env_yield();
 	}
 	return l->at < l->cap;
@@ -483,37 +519,39 @@ bool gch_link_look(struct gch_heap *h, u32 n)
 
 /**
  * gch_link_wanted() - the next word elsewhere whose page is to be brought in
- * @at: in, out: where to go on, 0 at first; @n: takes as long as so many pages
- * @word: out: its address, 0: none among these
+ * @n: takes as long as so many pages
+ * @link: out: its link, for gch_link_gone(), 0: none among these
+ * @word: out: its address
  *
- * Return: whether there may be more.
+ * Each is told of once, and then the next one, from one call and one cycle to the other: so
+ * one that never comes keeps none from it. Return: whether there are more.
  */
-bool gch_link_wanted(struct gch_heap *h, u32 *at, u32 n, u64 *word)
+bool gch_link_wanted(struct gch_heap *h, u32 n, u32 *link, u64 *word)
 {
-	const struct gch_links *l = &h->links;
+	struct gch_links *l = &h->links;
 
-	*word = 0;
-	for (n *= LOOKS; n && !*word && *at < l->cap; n--) {
-		struct gch_link *e = link_at(l, ++*at);
+	*link = NIL;
+	for (n *= LOOKS; n && l->wanted && *link == NIL; n--) {
+		struct gch_link *e;
 
+		l->want_at = l->want_at < l->cap ? l->want_at + 1 : 1;
+		e = link_at(l, l->want_at);
 		if (!(e->flags & GCH_LINK_WANTED))
 			continue;
-		e->flags &= ~GCH_LINK_WANTED;
+		unwant(l, e);
+		*link = l->want_at;
 		*word = e->key[GCH_LINK_WORD] & ~1ull;
 	}
-	return *at < l->cap;
+	return l->wanted;
 }
 
-/** gch_link_gone() - nothing is mapped where a word elsewhere was */
-void gch_link_gone(struct gch_heap *h, u64 word)
+/** gch_link_gone() - nothing is mapped where a word was, if that is the link's still */
+void gch_link_gone(struct gch_heap *h, u32 link, u64 word)
 {
-	u32 lng, i;
+	struct gch_link *e = link_at(&h->links, link);
 
-	for (lng = 0; lng < 2; lng++) {
-		i = link_find(&h->links, key_of(word, lng));
-		if (i != NIL)
-			link_at(&h->links, i)->flags |= GCH_LINK_GONE;
-	}
+	if (e->flags & GCH_LINK_USED && (e->key[GCH_LINK_WORD] & ~1ull) == word)
+		e->gone = this_turn(&h->links);
 }
 
 /* Write 0. Return: false: it can not be done now. */
@@ -522,7 +560,7 @@ static bool write_word(struct gch_heap *h, const struct gch_link *e)
 	u64 word = e->key[GCH_LINK_WORD] & ~1ull, *p;
 
 	if (!e->key[GCH_LINK_HOLDER])
-		return h->ops->clear(h, word) || e->flags & GCH_LINK_GONE;
+		return h->ops->clear(h, word) || e->gone == this_turn(&h->links);
 	p = gch_heap_word(h, word - h->base);
 	if (p)
 		WRITE_ONCE(*p, 0);
@@ -537,7 +575,7 @@ static bool clear(struct gch_heap *h, u32 i)
 
 	if (!write_word(h, e)) {
 		if (!e->key[GCH_LINK_HOLDER])
-			e->flags |= GCH_LINK_WANTED;
+			want(&h->links, e);
 		return false;
 	}
 	h->n.links_cleared++;
@@ -552,9 +590,12 @@ static bool each_noted(struct gch_heap *h, u32 n, void (*fn)(struct gch_heap *h,
 	u32 end = l->at ? (l->cap + 63) / 64 : 0;
 	u64 bits;
 
-	for (; n && l->step < end; n--, l->step++)
+	for (; n && l->step < end; n--, l->step++) {
 		for (bits = l->noted[l->step]; bits; bits &= bits - 1)
 			fn(h, 64 * l->step + env_ctz64(bits) + 1);
+		if (l->step % 64 == 63)
+			env_yield();
+	}
 	if (l->step < end)
 		return true;
 	l->step = 0;

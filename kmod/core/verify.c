@@ -641,7 +641,7 @@ static bool check_link_chains(struct verifier *v, const u32 *want)
 static bool check_all_links(struct verifier *v)
 {
 	const struct gch_links *l = &v->h->links;
-	u32 want[GCH_LINK_CHAINS] = { }, i, n = 0;
+	u32 want[GCH_LINK_CHAINS] = { }, i, n = 0, wanted = 0;
 
 	if (l->cap & (l->cap - 1) || l->at > l->cap)
 		return wrong(v, 15, 0, l->cap);
@@ -653,6 +653,7 @@ static bool check_all_links(struct verifier *v)
 			return wrong(v, 15, i, e->flags);
 		if (!(e->flags & GCH_LINK_USED))
 			continue;
+		wanted += !!(e->flags & GCH_LINK_WANTED);
 		want[GCH_LINK_WORD]++;
 		want[GCH_LINK_OBJECT] += !(e->flags & GCH_LINK_ORPHAN);
 		want[GCH_LINK_HOLDER] += !!e->key[GCH_LINK_HOLDER];
@@ -662,7 +663,7 @@ static bool check_all_links(struct verifier *v)
 	for (i = l->free; i; i = l->pool[i - 1].in[0].next)
 		if (i > l->cap || l->pool[i - 1].flags || n++ == l->cap)
 			return wrong(v, 15, i, n);
-	if (want[GCH_LINK_WORD] != l->count || l->count + n != l->cap)
+	if (want[GCH_LINK_WORD] != l->count || l->count + n != l->cap || wanted != l->wanted)
 		return wrong(v, 15, 0, l->count);
 	return check_link_chains(v, want);
 }

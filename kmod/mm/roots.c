@@ -899,14 +899,19 @@ static int bring_word_try(struct gch_bring *b, unsigned long addr)
 
 /**
  * gch_roots_bring_word() - bring in the page of a word that is to be written
+ * @until: no longer
  *
- * Terms as of gch_roots_prefault(). Return: 0; -EFAULT: nothing is mapped there; -EACCES: it
+ * From the collector, after gch_mm_enter(). Return: 0; -EFAULT: nothing is mapped there; -EACCES: it
  * is not to be written, or to find out could take any time: its page is shared with a file whose
  * file system wants to know of that first; -EAGAIN: it does not come in time.
  */
-int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr)
+int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr,
+			 ktime_t until)
 {
-	struct gch_bring b = { .roots = r, .world = w, .mm = gch_world_mm(w) };
+	struct gch_bring b = {
+		.roots = r, .world = w, .mm = gch_world_mm(w), .deadline = until,
+		.us = LOCK_SLEEP_US,
+	};
 	struct page *page;
 	int err;
 
@@ -914,7 +919,6 @@ int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long
 		put_page(page);
 		return 0;
 	}
-	bring_begin(&b);
 	do {
 		err = bring_lock(&b);
 		if (err)

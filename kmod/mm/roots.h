@@ -6,6 +6,7 @@
 #ifndef _GCH_MM_ROOTS_H
 #define _GCH_MM_ROOTS_H
 
+#include <linux/ktime.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 
@@ -116,6 +117,7 @@ bool gch_roots_precise(struct gch_roots *r, struct gch_world *w,
 bool gch_roots_many_missing(const struct gch_roots *r);
 int gch_roots_fault_in(struct gch_roots *r, struct gch_world *w,
 		       struct gch_root_fault *bad);
-int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr);
+int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr,
+			 ktime_t until);
 
 #endif
