@@ -77,6 +77,7 @@ static void shrink_here(struct gch_heap *h, const struct gch_ref *r, u32 slots)
 int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes)
 {
 	u32 slots = gch_large_slots(h, bytes);
+	bool shrinks;
 	int err = 0;
 
 	env_assert_held(&h->lock);
@@ -88,9 +89,11 @@ int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes)
 		shrink_here(h, r, slots);
 	if (err)
 		return err;
+	shrinks = bytes < r->d->bytes;
 	set_bytes(h, r, bytes);
-	gch_link_shrunk(h, gch_ref_addr(h, r), gch_ref_addr(h, r) +
-			(u64)r->d->cell_granules * GCHEAP_GRANULE);
+	if (shrinks)
+		gch_link_shrunk(h, gch_ref_addr(h, r), gch_ref_addr(h, r) +
+				(u64)r->d->cell_granules * GCHEAP_GRANULE);
 	return 0;
 }
 
