@@ -243,9 +243,9 @@ static int pause_and_mark(struct gch *g)
 		goto out;
 	}
 	gch_callback_begin(g);
-	err = mark_all(g);
-	if (!err && gch_thread_hides(&g->core))
-		err = -EAGAIN;
+	err = gch_check_shown(g);
+	if (!err)
+		err = mark_all(g);
 	if (!err)
 		err = finalize_all(g);
 	thaw(g, !err);
@@ -296,7 +296,7 @@ static int attempt(struct gch *g, bool first, bool full)
 	gch_mm_leave(&g->world);
 	if (bad.error)
 		report_root(g, &bad);
-	return err == -ETIMEDOUT ? -EAGAIN : err;
+	return err == -ETIMEDOUT || err == -EBUSY ? -EAGAIN : err;
 }
 
 /* Return: 0, or -ENXIO: the heap has died, and its pages are to go at once (R9). */
@@ -324,11 +324,12 @@ static int mark(struct gch *g, bool full)
 	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;
-		if (i)
+		if (i && !gch_await_shown(g))
 			schedule_timeout_uninterruptible(1 + tries);
 		err = attempt(g, !i, full);
 		tries += !gch_roots_many_missing(&g->roots);
 	}
+	gch_set_awaiting(g, false);
 	return err;
 }
 

@@ -292,6 +292,7 @@ struct gch_flip {
  * @trigger: bytes that may be handed out from one marking to the end of the next
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
+ * @awaiting: a pause has failed for gcheap_tcb.hidden: who has not set that waits
  * @thawed: waits for the end of the frozen phases, and of the marking
  */
 struct gch {
@@ -339,6 +340,7 @@ struct gch {
 	u64 trigger;
 	struct gch_pace pace;
 	u64 assists, assist_bytes, assist_ns, assist_waits;
+	bool awaiting;
 	wait_queue_head_t thawed;
 
 	struct mutex fetch;	/* setup; handing finalizers out */
@@ -387,6 +389,9 @@ int gch_lend_call(struct gch *g, struct gcheap_lend *a);
 /* link.c */
 bool gch_link_write(struct gch_heap *h, u64 addr);
 void gch_links_bring(struct gch *g);
+void gch_set_awaiting(struct gch *g, bool on);
+int gch_check_shown(struct gch *g);
+bool gch_await_shown(struct gch *g);
 int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);
 

@@ -3,14 +3,19 @@
  * Links whose words are not in the heap (core/link.c). A pause writes those whose pages are
  * there. So they are brought in before it, with the program running; the object of one that
  * does not come, or is not to be written, stays for this cycle.
+ *
+ * And threads that make addresses of what such words say (gcheap_tcb.hidden): no marking is
+ * completed meanwhile.
  */
 #include <linux/ktime.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 
 #include "gcheap.h"
 
 #define BATCH		16
 #define BRING_NS	(500 * NSEC_PER_MSEC)	/* for all of them at one time */
+#define HIDDEN_TICKS	20	/* to wait for threads that hide addresses, before a pause */
 
 /**
  * gch_link_write() - write 0 to a word of the program's memory
@@ -64,13 +69,85 @@ void gch_links_bring(struct gch *g)
 		 !gch_mm_deserted(&g->world));
 }
 
+/**
+ * gch_set_awaiting() - threads that are about to set gcheap_tcb.hidden are to wait, or not
+ *
+ * Else they could hand it from one to the other for ever, and no pause find none.
+ */
+void gch_set_awaiting(struct gch *g, bool on)
+{
+	if (READ_ONCE(g->awaiting) == on)
+		return;
+	env_lock(&g->core.lock);
+	WRITE_ONCE(g->awaiting, on);
+	gch_unlock(g);
+	if (!on)
+		wake_up_all(&g->thawed);
+}
+
+/**
+ * gch_check_shown() - whether no thread is making addresses of what does not look like them
+ *
+ * World stopped. Return: 0; -EBUSY: there is one. Then others wait, until gch_set_awaiting().
+ */
+int gch_check_shown(struct gch *g)
+{
+	bool hides;
+
+	env_lock(&g->core.lock);
+	hides = gch_thread_hides(&g->core);
+	env_unlock(&g->core.lock);
+	if (hides)
+		gch_set_awaiting(g, true);
+	return hides ? -EBUSY : 0;
+}
+
+/**
+ * gch_await_shown() - after gch_check_shown() has failed: until there is none, with the program
+ *	running
+ *
+ * Such a thread takes a moment for that, if it runs; one that has died does not end it. Return:
+ * whether others do wait.
+ */
+bool gch_await_shown(struct gch *g)
+{
+	bool hides = READ_ONCE(g->awaiting);
+	int i;
+
+	if (!hides)
+		return false;
+	for (i = 0; hides && i < HIDDEN_TICKS; i++) {
+		schedule_timeout_uninterruptible(1);
+		env_lock(&g->core.lock);
+		hides = gch_thread_hides(&g->core);
+		env_unlock(&g->core.lock);
+	}
+	if (hides)
+		gch_world_reap(&g->world);
+	return true;
+}
+
+static int await(struct gch *g, bool (*over)(struct gch *g))
+{
+	if (wait_event_killable(g->thawed, over(g) || READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+static bool is_finalized(struct gch *g)
+{
+	return READ_ONCE(g->core.phase) != GCHEAP_PHASE_FINALIZE;
+}
+
+static bool may_reveal(struct gch *g)
+{
+	return is_finalized(g) && !READ_ONCE(g->awaiting);
+}
+
 /** gch_await_finalized() - until no phase FINALIZE is: gch_cycle_sweep() ends it */
 int gch_await_finalized(struct gch *g)
 {
-	if (wait_event_killable(g->thawed, READ_ONCE(g->core.phase) != GCHEAP_PHASE_FINALIZE ||
-				READ_ONCE(g->dead)))
-		return -EINTR;
-	return READ_ONCE(g->dead) ? -ENXIO : 0;
+	return await(g, is_finalized);
 }
 
 static bool word_ok(u64 addr)
@@ -113,7 +190,7 @@ int gch_link_call(struct gch *g, struct gcheap_link *a)
 	if (err)
 		return err;
 	if (a->op == GCHEAP_LINK_AWAIT)
-		return gch_await_finalized(g);
+		return await(g, may_reveal);
 	do {
 		err = gch_lock_thawed(g);
 		if (err)

@@ -89,6 +89,7 @@ static void fill(struct gch *g, struct gcheap_status *s)
 	s->relief_bytes = g->pace.relief;
 	s->links = g->core.links.count;
 	s->links_cleared = n->links_cleared;
+	s->awaits_hidden = g->awaiting;
 }
 
 /**

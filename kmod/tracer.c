@@ -19,7 +19,7 @@
  *     the budget is doubled (R18).
  * When one has come to an end, weak words to what was not reached have been cleared, and short
  * links; the threads run on while objects are queued that have finalizers (core/final.c). None
- * does while a thread is making addresses of what does not look like them (gcheap_tcb.hidden).
+ * does while a thread is making addresses of what does not look like them (link.c).
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -35,7 +35,6 @@
 #define ROUNDS		4	/* between pauses */
 #define FEW_PAGES	64
 #define CAP_MIN		8	/* pages */
-#define HIDDEN_TICKS	20	/* to wait for threads that hide addresses, before each pause */
 #define PAGE_NS		2000	/* no page is taken to cost less */
 #define PAGE_NS_FIRST	16000	/* while nothing is known */
 
@@ -226,10 +225,6 @@ static int finish_marking(struct gch *g, u64 stopped, u64 budget)
 	if (!budget || gch_stress_abort())
 		return -EAGAIN;
 	env_lock(&g->core.lock);
-	if (gch_thread_hides(&g->core)) {
-		env_unlock(&g->core.lock);
-		return -EAGAIN;
-	}
 	pages = g->core.n.pages_rescanned;
 	gch_ask_begin(&g->core);
 	gch_track_logged(g);
@@ -325,7 +320,10 @@ static void thaw(struct gch *g, int err)
 	gch_unlock(g);
 }
 
-/* @budget: ns; 0: only read the roots. 0 if marking is complete, or -errno. */
+/*
+ * @budget: ns; 0: only read the roots. 0 if marking is complete, or -errno; -EBUSY as of
+ * gch_check_shown().
+ */
 static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 {
 	u64 t0, t1, t2;
@@ -344,7 +342,9 @@ static int trace_pause(struct gch *g, u64 budget, struct gch_check *check)
 		goto out;
 	}
 	gch_callback_begin(g);
-	err = gch_stress_abort() ? -EAGAIN : gch_roots_mark(g);
+	err = gch_stress_abort() ? -EAGAIN : budget ? gch_check_shown(g) : 0;
+	if (!err)
+		err = gch_roots_mark(g);
 	if (!err)
 		err = finish_marking(g, t1, budget);
 	if (!err && check->aside)
@@ -362,26 +362,6 @@ out:
 	return err;
 }
 
-/*
- * A thread that is making addresses of what does not look like them takes a moment for that,
- * if it runs; one that has died does not end it.
- */
-static void await_shown(struct gch *g)
-{
-	bool hides;
-	int i;
-
-	for (i = 0; i < HIDDEN_TICKS; i++) {
-		env_lock(&g->core.lock);
-		hides = gch_thread_hides(&g->core);
-		env_unlock(&g->core.lock);
-		if (!hides)
-			return;
-		schedule_timeout_uninterruptible(1);
-	}
-	gch_world_reap(&g->world);
-}
-
 static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 {
 	u64 budget = READ_ONCE(g->pause_budget);
@@ -392,8 +372,11 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	err = trace_pause(g, 0, &check);
 	if (err == -EAGAIN)
 		err = gch_roots_show_taken(g) ?: -EAGAIN;
-	for (i = 0; err == -EAGAIN && i < PAUSES; i++) {
-		await_shown(g);
+	for (i = 0; (err == -EAGAIN || err == -EBUSY) && i < PAUSES; i++) {
+		if (err == -EBUSY)
+			gch_await_shown(g);
+		else if (i)
+			budget = min_t(u64, 2 * budget, NSEC_PER_SEC);
 		err = gch_roots_fault_in(&g->roots, &g->world, bad);
 		if (err && err != -EAGAIN)
 			break;
@@ -403,8 +386,8 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 		check_prepare(g, &check);
 		err = trace_pause(g, budget, &check);
 		kvfree(check.aside);
-		budget = min_t(u64, 2 * budget, NSEC_PER_SEC);
 	}
+	gch_set_awaiting(g, false);
 	gch_snapshot_end(&g->roots.snapshot);
 	return err;
 }

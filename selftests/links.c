@@ -2,6 +2,9 @@
 /* Links: words that become 0 when an object dies, wherever they are. */
 #include "raw.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+
 static struct raw h;
 static unsigned int leaf, node, big;
 static uint64_t *keep[8];
@@ -467,24 +470,35 @@ TEST(large_object_resized)
 	CHECK_EQ(raw_status(&h).links, 0);
 }
 
-TEST(young)
+/* An object that an earlier cycle has found, and one that is new, are both dead. */
+static uintptr_t collect_young(void)
 {
-	uintptr_t a;
+	uintptr_t a = linked(SHORT, &word[0], leaf);
 
-	start();
-	raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
-	a = linked(SHORT, &word[0], leaf);
 	keep[0] = (void *)a;
 	collect();
 	keep[0] = NULL;
 	linked(SHORT, &word[1], leaf);
 	raw_flush(&h);
 	raw_collect_as(&h, GCHEAP_COLLECT_YOUNG);
+	return a;
+}
+
+TEST(young)
+{
+	uintptr_t a = 0;
+	int i;
+
+	start();
+	raw_param(&h, GCHEAP_PARAM_TRACK, GCHEAP_TRACK_DIRTY);
+	raw_param(&h, GCHEAP_PARAM_YOUNG, 2);
+	/* After an attempt that has failed it is full. */
+	for (i = 0; i < 5 && !raw_status(&h).cycles_young; i++)
+		a = collect_young();
+	CHECK(raw_status(&h).cycles_young);
 	/* What an earlier cycle has found is not found dead. */
-	if (raw_status(&h).cycles_young) {
-		CHECK_EQ(word[0], HIDE(a));
-		CHECK(raw_is_live(&h, a));
-	}
+	CHECK_EQ(word[0], HIDE(a));
+	CHECK(raw_is_live(&h, a));
 	CHECK_EQ(word[1], 0);
 	collect();
 	CHECK_EQ(word[0], 0);
@@ -576,12 +590,20 @@ static void *collect_once(void *arg)
 	return NULL;
 }
 
+static bool awaits_hidden(void)
+{
+	const volatile struct gcheap_status *s = h.status;
+
+	return s->awaits_hidden;
+}
+
 /* No marking is completed while a thread makes an address of what it has read. */
 TEST(hidden)
 {
 	volatile uint32_t *hidden;
 	uintptr_t p;
 	pthread_t t;
+	int i;
 
 	start();
 	hidden = &h.tcbs[raw_thread].hidden;
@@ -589,13 +611,17 @@ TEST(hidden)
 	raw_flush(&h);
 	*hidden = 1;
 	t = spawn(collect_once, NULL);
-	usleep(50000);
+	/* A pause has come to nothing. */
+	for (i = 0; i < 10000 && !awaits_hidden(); i++)
+		usleep(1000);
+	CHECK(awaits_hidden());
 	CHECK_EQ(word[0], HIDE(p));
 	keep[0] = UNHIDE(word[0]);
 	keep[0][1] = 5;
 	*hidden = 0;
 	pthread_join(t, NULL);
 	CHECK(mark_result == 0 || mark_result == EAGAIN);
+	CHECK(!awaits_hidden());
 	collect();
 	CHECK_EQ(word[0], HIDE(p));
 	CHECK_EQ(keep[0][1], 5);
@@ -604,10 +630,77 @@ TEST(hidden)
 	raw_param(&h, GCHEAP_PARAM_CONCURRENT, 0);
 	*hidden = 1;
 	CHECK_ERR(raw_try_collect(&h), EAGAIN);
+	CHECK(!awaits_hidden());
 	CHECK_EQ(word[0], HIDE(p));
 	*hidden = 0;
 	collect();
 	CHECK_EQ(word[0], 0);
+}
+
+static atomic_int turn, times_waited;
+static atomic_bool over;
+
+static void reveal_begin(volatile uint32_t *hidden)
+{
+	*hidden = 1;
+	while (awaits_hidden() || *(volatile uint32_t *)&h.status->phase ==
+	       GCHEAP_PHASE_FINALIZE) {
+		*hidden = 0;
+		times_waited++;
+		CHECK_EQ(call(GCHEAP_LINK_AWAIT, 0, NULL, 0, NULL, NULL), 0);
+		*hidden = 1;
+	}
+}
+
+/* Not before another one has begun, unless the collection waits. */
+static void *hand_on(void *arg)
+{
+	volatile uint32_t *hidden;
+	int me = (intptr_t)arg;
+
+	raw_attach(&h);
+	hidden = &h.tcbs[raw_thread].hidden;
+	while (!over) {
+		reveal_begin(hidden);
+		turn = me;
+		while (turn == me && !awaits_hidden() && !over)
+			sched_yield();
+		*hidden = 0;
+	}
+	return NULL;
+}
+
+/* Though there is never a moment in which no thread does so by itself. */
+static void handed_on(unsigned int concurrent)
+{
+	pthread_t t[3];
+	intptr_t i;
+
+	start_as(concurrent);
+	linked(SHORT, &word[0], leaf);
+	raw_flush(&h);
+	for (i = 0; i < 3; i++)
+		t[i] = spawn(hand_on, (void *)(i + 1));
+	while (!turn)
+		sched_yield();
+	for (i = 0; i < 5; i++)
+		CHECK_EQ(raw_try_collect(&h), 0);
+	over = true;
+	for (i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	CHECK(times_waited);
+	CHECK_EQ(word[0], 0);
+	CHECK(!awaits_hidden());
+}
+
+TEST(hidden_handed_on)
+{
+	handed_on(1);
+}
+
+TEST(hidden_handed_on_stopped)
+{
+	handed_on(0);
 }
 
 static void *hide_and_die(void *arg)

@@ -278,6 +278,7 @@ struct gcheap_status {
 	__u64 compactions_own;		/* of these (GCHEAP_PARAM_COMPACT) */
 	__u64 links;			/* registered */
 	__u64 links_cleared;		/* since the start */
+	__u64 awaits_hidden;		/* 1: a pause waits until no gcheap_tcb.hidden is set */
 };
 
 enum {
@@ -716,7 +717,8 @@ enum {				/* gcheap_link.op */
 	GCHEAP_LINK_CLEAR	= 1,	/* or not */
 	GCHEAP_LINK_MOVE	= 2,	/* it is the word at @to instead */
 	GCHEAP_LINK_GET		= 3,
-	GCHEAP_LINK_AWAIT	= 4,	/* phase FINALIZE is over; no other argument */
+	GCHEAP_LINK_AWAIT	= 4,	/* phase FINALIZE is over, and status.awaits_hidden 0; no
+					 * other argument */
 };
 #define GCHEAP_LINK_LONG	(1u << 0)
 /**
@@ -727,7 +729,8 @@ enum {				/* gcheap_link.op */
  * @addr: of the word, a multiple of 8, in an object of the heap or anywhere else
  * @object: _SET: its start. What the word holds is the caller's: it need not be that.
  * @to: _MOVE
- * @old: out: the object of the link so far; _SET: 0: there was none
+ * @old: out: the object of the link so far; _SET: 0: there was none. An address, not a
+ *	reference: the object may be dead, or have been by the time that the call returns
  *
  * A link ends when its word has become 0, and with the object of the heap in which the word
  * is. If @object is freed early, the word becomes 0 in the next cycle. Memory elsewhere that
@@ -737,7 +740,8 @@ enum {				/* gcheap_link.op */
  *
  * Words that are not in roots, or do not look like addresses, are read with the thread's
  * gcheap_tcb.hidden set, and only if status.phase is not FINALIZE then (_AWAIT, with @hidden
- * 0): links of dead objects that finalizable ones may lead to have not become 0 yet.
+ * 0): links of dead objects that finalizable ones may lead to have not become 0 yet. Who is not
+ * within already also waits if status.awaits_hidden is not 0, or else collections may fail.
  *
  * ENOENT: no such link, no such object; EEXIST: _MOVE: there is another one; EINVAL: @addr or
  * @to no multiple of 8, no user address, or in the heap and in no object; ENOSPC: 2^24 of them.

@@ -127,12 +127,16 @@ static struct gch_local *bdw_place(void)
 	return READ_ONCE(gch.heap0.dead) ? NULL : gch_local(&gch.heap0);
 }
 
-/* Long links of what finalizers lead to are being cleared, with the program running. */
+/*
+ * Long links of what finalizers lead to are being cleared, with the program running; or the
+ * collection waits for those that are within, and would for each who comes.
+ */
 static bool bdw_must_wait(const struct gcheap *h)
 {
 	const struct gcheap_status *s = h->backend.status;
 
-	return READ_ONCE(s->phase) == GCHEAP_PHASE_FINALIZE && READ_ONCE(s->links);
+	return READ_ONCE(s->awaits_hidden) ||
+	       (READ_ONCE(s->phase) == GCHEAP_PHASE_FINALIZE && READ_ONCE(s->links));
 }
 
 /*

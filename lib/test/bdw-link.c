@@ -149,6 +149,7 @@ static void *wait_for_end(void *arg)
 	while (!READ_ONCE(MOCK_CALLS(GCHEAP_IOC_LINK)))
 		usleep(1000);
 	s->phase = GCHEAP_PHASE_SWEEP;
+	s->awaits_hidden = 0;
 	return NULL;
 }
 
@@ -168,6 +169,36 @@ TEST(the_lock_waits_for_the_end_of_finalize)
 	CHECK(!pthread_create(&t, NULL, wait_for_end, NULL));
 	CHECK(GC_call_with_alloc_lock(within, NULL) == (void *)1);
 	CHECK_EQ(s->phase, GCHEAP_PHASE_SWEEP);
+	CHECK(MOCK_CALLS(GCHEAP_IOC_LINK));
+	CHECK_EQ(hidden(), 0);
+	pthread_join(t, NULL);
+}
+
+static void *within_when_awaited(void *arg)
+{
+	volatile struct gcheap_status *s = arg;
+
+	/* Who is within already does not wait. */
+	s->awaits_hidden = 1;
+	CHECK(GC_call_with_alloc_lock(within, NULL) == (void *)1);
+	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_LINK), 0);
+	return within(NULL);
+}
+
+/* A collection waits until nobody has it: nobody else takes it. */
+TEST(the_lock_waits_for_a_pause)
+{
+	volatile struct gcheap_status *s;
+	pthread_t t;
+
+	mock_use();
+	CHECK(GC_malloc(1));
+	s = (void *)gch.heap0.backend.status;
+	CHECK(GC_call_with_alloc_lock(within_when_awaited, (void *)s) == (void *)1);
+	CHECK(s->awaits_hidden);
+	CHECK(!pthread_create(&t, NULL, wait_for_end, NULL));
+	CHECK(GC_call_with_alloc_lock(within, NULL) == (void *)1);
+	CHECK_EQ(s->awaits_hidden, 0);
 	CHECK(MOCK_CALLS(GCHEAP_IOC_LINK));
 	CHECK_EQ(hidden(), 0);
 	pthread_join(t, NULL);

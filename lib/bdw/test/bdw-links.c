@@ -339,6 +339,7 @@ TEST(unregistered)
 
 static GC_hidden_pointer *slot;
 static volatile int over;
+static int puts_done;
 
 struct object {
 	struct object *self;
@@ -358,6 +359,7 @@ static __attribute__((noinline)) void put(int i)
 	__atomic_store_n(&slot[i], GC_HIDE_POINTER(o), __ATOMIC_RELAXED);
 	err = GC_general_register_disappearing_link((void **)&slot[i], o);
 	CHECK(err == GC_SUCCESS);
+	__atomic_fetch_add(&puts_done, 1, __ATOMIC_RELAXED);
 	GC_reachable_here(o);
 }
 
@@ -402,8 +404,10 @@ static void *work(void *arg)
 TEST(weak_references)
 {
 	pthread_t t[THREADS];
+	GC_word cycles;
 
 	start();
+	cycles = GC_get_gc_no();
 	slot = malloc(SLOTS * sizeof(*slot));
 	memset(slot, 0, SLOTS * sizeof(*slot));
 	for (long i = 0; i < THREADS; i++)
@@ -415,6 +419,9 @@ TEST(weak_references)
 	over = 1;
 	for (int i = 0; i < THREADS; i++)
 		CHECK(!GC_pthread_join(t[i], NULL));
+	CHECK(GC_get_gc_no() >= cycles + 20);
+	/* Each is put in once, and then only if its link has been cleared. */
+	CHECK(puts_done > SLOTS);
 }
 
 TEST_MAIN
