@@ -356,7 +356,8 @@ static int evacuate(struct gch *g, bool wanted)
 	return err == -ENXIO ? err : 0;
 }
 
-static void tell_of_finalizers(struct gch *g)
+/** gch_tell_of_finalizers() - the program may fetch some, if there are any */
+void gch_tell_of_finalizers(struct gch *g)
 {
 	u64 ready = READ_ONCE(g->core.finals.ready);
 
@@ -381,7 +382,7 @@ static int cycle(struct gch *g, u32 want)
 		g->core.n.alloc_since = 0;
 		gch_unlock(g);
 		gch_event(g, GCHEAP_EV_FAILED, -err, 0, 0);
-		tell_of_finalizers(g);
+		gch_tell_of_finalizers(g);
 		trace_gcheap_cycle_end(g, err);
 		return err == -ENXIO || err == -ETIME ? err : -EAGAIN;
 	}
@@ -401,7 +402,7 @@ static int cycle(struct gch *g, u32 want)
 	gch_unlock(g);
 	gch_event(g, GCHEAP_EV_CYCLE, g->cycles, g->pause_last,
 		  g->core.n.live_bytes_last);
-	tell_of_finalizers(g);
+	gch_tell_of_finalizers(g);
 	trace_gcheap_cycle_end(g, 0);
 	return 0;
 }

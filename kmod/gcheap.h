@@ -431,6 +431,7 @@ int gch_roots_mark(struct gch *g);
 int gch_roots_show(struct gch *g);
 int gch_roots_show_taken(struct gch *g);
 void gch_cycle_verify(struct gch *g);
+void gch_tell_of_finalizers(struct gch *g);
 void gch_collector_init(struct gch *g);
 void gch_collector_wake(struct gch *g);
 int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle);

@@ -886,6 +886,7 @@ static int finalize_all(struct gch *g, const struct gcheap_finalizer *a)
 		more = finalize_some(g, &at);
 		cond_resched();
 	} while (more > 0);
+	gch_tell_of_finalizers(g);
 	return more;
 }
 

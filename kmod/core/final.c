@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Finalizable objects: a table by address, and a queue of those found dead
- * that the program has not fetched. Entries live in a pool and move from the
- * table to the queue without memory being needed.
+ * that the program has not fetched, which stay in the table. Entries live in a pool and are
+ * queued without memory being needed. One whose object is freed leaves the table, and the queue
+ * as soon as it comes to its head.
  *
  * When marking is complete and weak words and short links are cleared (R19) nothing leads the
  * program to what was not reached. So it may run while the registered objects among that are
@@ -23,6 +24,33 @@
 #define NIL		0	/* links are 1 + index */
 #define LOOKS		16	/* entries that take as long as a page */
 
+static u32 *bucket_of(const struct gch_finals *f, u64 addr)
+{
+	return &f->hash[gch_final_bucket(f, addr)];
+}
+
+static void hash_add(struct gch_finals *f, u32 i)
+{
+	u32 *bucket = bucket_of(f, f->pool[i - 1].addr);
+
+	f->pool[i - 1].hnext = *bucket;
+	*bucket = i;
+}
+
+static void hash_del(struct gch_finals *f, u32 i)
+{
+	u32 *link = bucket_of(f, f->pool[i - 1].addr);
+
+	while (*link != i)
+		link = &f->pool[*link - 1].hnext;
+	*link = f->pool[i - 1].hnext;
+}
+
+static bool is_hashed(const struct gch_final *e)
+{
+	return e->state == GCH_FINAL_SET || e->state == GCH_FINAL_READY;
+}
+
 /* Pool and hash are one table. */
 static int grow(struct gch_heap *h)
 {
@@ -37,14 +65,9 @@ static int grow(struct gch_heap *h)
 	n.hash = (u32 *)(n.pool + cap);
 	if (f->cap)
 		memcpy(n.pool, f->pool, f->cap * sizeof(*n.pool));
-	for (i = 0; i < f->cap; i++) {
-		u32 *b = &n.hash[gch_final_bucket(&n, n.pool[i].addr)];
-
-		if (n.pool[i].state != GCH_FINAL_SET)
-			continue;
-		n.pool[i].hnext = *b;
-		*b = i + 1;
-	}
+	for (i = 1; i <= f->cap; i++)
+		if (is_hashed(&n.pool[i - 1]))
+			hash_add(&n, i);
 	for (i = cap; i > f->cap; i--) {
 		n.pool[i - 1].hnext = n.free;
 		n.free = i;
@@ -54,17 +77,17 @@ static int grow(struct gch_heap *h)
 	return 0;
 }
 
-static u32 *find(struct gch_finals *f, u64 addr)
+/* An object's entry in a state. */
+static u32 find(const struct gch_finals *f, u64 addr, u8 state)
 {
-	u32 *link;
+	u32 i;
 
 	if (!f->cap)
-		return NULL;
-	for (link = &f->hash[gch_final_bucket(f, addr)]; *link != NIL;
-	     link = &f->pool[*link - 1].hnext)
-		if (f->pool[*link - 1].addr == addr)
-			return link;
-	return NULL;
+		return NIL;
+	for (i = *bucket_of(f, addr); i != NIL; i = f->pool[i - 1].hnext)
+		if (f->pool[i - 1].addr == addr && f->pool[i - 1].state == state)
+			break;
+	return i;
 }
 
 /* It is registered, in an order. */
@@ -88,7 +111,7 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old)
 	struct gch_finals *f = &h->finals;
 	struct gch_final *e;
 	struct gch_ref r;
-	u32 *link, i;
+	u32 i;
 
 	env_assert_held(&h->lock);
 	*old = 0;
@@ -96,9 +119,9 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old)
 		return -ENOENT;
 	if (h->evac.state == GCH_EVAC_CHOSEN)
 		gch_evac_pin(h, addr - h->base);
-	link = find(f, addr);
-	if (link) {
-		e = &f->pool[*link - 1];
+	i = find(f, addr, GCH_FINAL_SET);
+	if (i != NIL) {
+		e = &f->pool[i - 1];
 		*old = e->cookie;
 		e->cookie = cookie;
 		f->ordered[e->order]--;
@@ -115,8 +138,7 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old)
 	e->state = GCH_FINAL_SET;
 	order_set(f, e, order);
 	e->rnext = NIL;
-	e->hnext = f->hash[gch_final_bucket(f, addr)];
-	f->hash[gch_final_bucket(f, addr)] = i;
+	hash_add(f, i);
 	f->registered++;
 	return 0;
 }
@@ -134,20 +156,52 @@ static void release(struct gch_finals *f, u32 i)
 int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old)
 {
 	struct gch_finals *f = &h->finals;
-	u32 *link, i;
+	u32 i = find(f, addr, GCH_FINAL_SET);
 
 	env_assert_held(&h->lock);
 	*old = 0;
-	link = find(f, addr);
-	if (!link)
+	if (i == NIL)
 		return -ENOENT;
-	i = *link;
 	*old = f->pool[i - 1].cookie;
-	*link = f->pool[i - 1].hnext;
+	hash_del(f, i);
 	f->registered--;
 	f->ordered[f->pool[i - 1].order]--;
 	release(f, i);
 	return 0;
+}
+
+/** gch_final_freed() - an object is being freed: no finalizer will have it, queued or not */
+void gch_final_freed(struct gch_heap *h, u64 addr)
+{
+	struct gch_finals *f = &h->finals;
+	u64 old;
+	u32 i;
+
+	gch_final_clear(h, addr, &old);
+	while ((i = find(f, addr, GCH_FINAL_READY)) != NIL) {
+		hash_del(f, i);
+		f->pool[i - 1].state = GCH_FINAL_GONE;
+	}
+}
+
+/** gch_final_moved() - what is queued is another object, that has another one's contents */
+void gch_final_moved(struct gch_heap *h, u64 addr, u64 to)
+{
+	struct gch_finals *f = &h->finals;
+	u32 i;
+
+	env_assert_held(&h->lock);
+	while ((i = find(f, addr, GCH_FINAL_READY)) != NIL) {
+		hash_del(f, i);
+		f->pool[i - 1].addr = to;
+		hash_add(f, i);
+	}
+}
+
+static void mark_queued(struct gch_heap *h, const struct gch_final *e)
+{
+	if (e->state == GCH_FINAL_READY)
+		gch_mark_precise(h, &e->addr, 1);
 }
 
 /** gch_final_roots() - what is queued and not fetched is alive */
@@ -157,15 +211,14 @@ void gch_final_roots(struct gch_heap *h)
 	u32 i;
 
 	for (i = f->ready_head; i != NIL; i = f->pool[i - 1].rnext)
-		gch_mark_precise(h, &f->pool[i - 1].addr, 1);
+		mark_queued(h, &f->pool[i - 1]);
 }
 
-/* From the table to the end of the queue, where it is not counted yet. */
+/* To the end of the queue, where it is not counted yet. */
 static void queue(struct gch_finals *f, u32 i)
 {
 	struct gch_final *e = &f->pool[i - 1];
 
-	*find(f, e->addr) = e->hnext;
 	f->registered--;
 	f->ordered[e->order]--;
 	e->state = GCH_FINAL_READY;
@@ -279,7 +332,7 @@ static bool mark_dying(struct gch_heap *h, u32 n)
 	struct gch_finals *f = &h->finals;
 
 	for (; n && f->mark_at != NIL; n--) {
-		gch_mark_precise(h, &f->pool[f->mark_at - 1].addr, 1);
+		mark_queued(h, &f->pool[f->mark_at - 1]);
 		f->mark_at = f->pool[f->mark_at - 1].rnext;
 	}
 	return f->mark_at != NIL;
@@ -394,11 +447,30 @@ bool gch_final_all(struct gch_heap *h, u32 *at, u32 n)
 	return f->registered && *at < f->cap;
 }
 
+static void pop(struct gch_finals *f)
+{
+	u32 i = f->ready_head;
+
+	f->ready_head = f->pool[i - 1].rnext;
+	if (f->ready_head == NIL)
+		f->ready_tail = NIL;
+	f->ready--;
+	if (is_hashed(&f->pool[i - 1]))
+		hash_del(f, i);
+	release(f, i);
+}
+
+static bool is_gone(const struct gch_finals *f, u32 i)
+{
+	return f->pool[i - 1].state == GCH_FINAL_GONE;
+}
+
 /**
  * gch_final_peek() - look at the first queued objects
  * @items: room for @max
  *
- * Return: how many. They stay queued, and so alive, until gch_final_pop().
+ * Return: how many, up to the next one that has been freed; 0: there are none. They stay queued,
+ * and so alive, until gch_final_pop().
  */
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
 {
@@ -406,8 +478,10 @@ u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
 	u32 n = 0, i;
 
 	env_assert_held(&h->lock);
+	while (f->ready && is_gone(f, f->ready_head))
+		pop(f);
 	max = min(max, f->ready);
-	for (i = f->ready_head; n < max; i = f->pool[i - 1].rnext) {
+	for (i = f->ready_head; n < max && !is_gone(f, i); i = f->pool[i - 1].rnext) {
 		items[n].addr = f->pool[i - 1].addr;
 		items[n].cookie = f->pool[i - 1].cookie;
 		n++;
@@ -418,18 +492,9 @@ u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
 /** gch_final_pop() - forget the first @n queued objects: the program has them */
 void gch_final_pop(struct gch_heap *h, u32 n)
 {
-	struct gch_finals *f = &h->finals;
-	u32 i;
-
 	env_assert_held(&h->lock);
-	for (; n && f->ready; n--) {
-		i = f->ready_head;
-		f->ready_head = f->pool[i - 1].rnext;
-		if (f->ready_head == NIL)
-			f->ready_tail = NIL;
-		f->ready--;
-		release(f, i);
-	}
+	for (; n && h->finals.ready; n--)
+		pop(&h->finals);
 }
 
 void gch_final_destroy(struct gch_heap *h)

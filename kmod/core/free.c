@@ -77,9 +77,7 @@ bool gch_object_at(struct gch_heap *h, u64 addr, struct gch_ref *r)
 /* It is known by its address in some places. */
 static void forget(struct gch_heap *h, u64 addr)
 {
-	u64 old;
-
-	gch_final_clear(h, addr, &old);
+	gch_final_freed(h, addr);
 	gch_link_freed(h, addr);
 }
 

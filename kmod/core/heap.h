@@ -160,7 +160,8 @@ struct gch_thread {
 enum {				/* gch_final.state */
 	GCH_FINAL_FREE,
 	GCH_FINAL_SET,
-	GCH_FINAL_READY,
+	GCH_FINAL_READY,	/* queued */
+	GCH_FINAL_GONE,		/* and its object has been freed since */
 };
 
 enum {				/* gch_final.order */
@@ -183,7 +184,8 @@ struct gch_final {
 
 /**
  * struct gch_finals - registered objects, and the queue
- * @pool, @hash: entries, and chains of those that are registered: @ordered of each order
+ * @pool, @hash: entries, and chains of those that are registered, @ordered of each order, or
+ *	queued
  * @ready: so many at the head of the queue are the program's to fetch
  * @dying: so many after them are not yet, in phase FINALIZE
  * @stage: how far that has come (final.c)
@@ -621,6 +623,8 @@ void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self
 /* final.c */
 int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old);
 int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old);
+void gch_final_freed(struct gch_heap *h, u64 addr);
+void gch_final_moved(struct gch_heap *h, u64 addr, u64 to);
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max);
 void gch_final_pop(struct gch_heap *h, u32 n);
 void gch_final_roots(struct gch_heap *h);

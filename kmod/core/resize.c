@@ -134,6 +134,7 @@ void gch_resize_end(struct gch_heap *h, u32 number, u64 addr, u64 *cookie)
 	h->thread[number]->resized = 0;
 	gch_large_zeroed(h, id);
 	gch_link_resized(h, addr, gch_slot_addr(h, id));
+	gch_final_moved(h, addr, gch_slot_addr(h, id));
 	gch_final_clear(h, addr, cookie);
 	gch_free_early(h, addr);
 	h->n.resized++;

@@ -515,8 +515,9 @@ static bool check_chain(struct verifier *v, u32 bucket, u32 *n)
 	u32 i;
 
 	for (i = f->hash[bucket]; i; i = f->pool[i - 1].hnext) {
-		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_SET ||
-		    (*n)++ == f->registered)
+		if (i > f->cap || (*n)++ == f->cap ||
+		    (f->pool[i - 1].state != GCH_FINAL_SET &&
+		     f->pool[i - 1].state != GCH_FINAL_READY))
 			return wrong(v, 11, bucket, i);
 		if (gch_final_bucket(f, f->pool[i - 1].addr) != bucket ||
 		    !final_allocated(v, f->pool[i - 1].addr))
@@ -525,15 +526,18 @@ static bool check_chain(struct verifier *v, u32 bucket, u32 *n)
 	return true;
 }
 
-static bool check_ready(struct verifier *v)
+/* @gone: out: of objects that have been freed */
+static bool check_ready(struct verifier *v, u32 *gone)
 {
 	const struct gch_finals *f = &v->h->finals;
 	u32 i, last = 0, n = 0;
 
 	for (i = f->ready_head; i; i = f->pool[i - 1].rnext) {
-		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_READY ||
-		    n++ == f->ready + f->dying)
+		if (i > f->cap || n++ == f->ready + f->dying ||
+		    (f->pool[i - 1].state != GCH_FINAL_READY &&
+		     f->pool[i - 1].state != GCH_FINAL_GONE))
 			return wrong(v, 11, i, n);
+		*gone += f->pool[i - 1].state == GCH_FINAL_GONE;
 		last = i;
 	}
 	return (n == f->ready + f->dying && last == f->ready_tail) || wrong(v, 11, last, n);
@@ -560,17 +564,17 @@ static bool check_orders(struct verifier *v)
 static bool check_finals(struct verifier *v)
 {
 	const struct gch_finals *f = &v->h->finals;
-	u32 i, n = 0;
+	u32 i, n = 0, gone = 0;
 
 	if (f->cap & (f->cap - 1))
 		return wrong(v, 11, 0, f->cap);
+	if (!check_ready(v, &gone))
+		return false;
 	for (i = 0; i < f->cap; i++)
 		if (!check_chain(v, i, &n))
 			return false;
-	if (n != f->registered)
+	if (n != f->registered + f->ready + f->dying - gone)
 		return wrong(v, 11, 0, n);
-	if (!check_ready(v))
-		return false;
 	for (i = f->free, n = 0; i; i = f->pool[i - 1].hnext)
 		if (i > f->cap || f->pool[i - 1].state != GCH_FINAL_FREE ||
 		    n++ == f->cap)

@@ -73,6 +73,8 @@
 	X(final_unswept) \
 	X(final_beside) \
 	X(final_all) \
+	X(final_all_freed) \
+	X(final_all_resized) \
 	X(final_order) \
 	X(final_circles) \
 	X(final_self) \

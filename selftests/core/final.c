@@ -408,3 +408,59 @@ void gct_final_all(void)
 	CHECK(!sim_allocated(s, a) && !sim_allocated(s, b));
 	sim_close(s);
 }
+
+/* What is queued and still in use may be freed before it is fetched, and its cell be used again. */
+void gct_final_all_freed(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	u64 a[4], old;
+	struct gcheap_ready item[4];
+	u32 at = 0, i;
+
+	for (i = 0; i < 4; i++) {
+		a[i] = sim_need(s, 0, 0);
+		CHECK_EQ(gch_final_set(&s->h, a[i], 10 + i, GCH_ORDER_NONE, &old), 0);
+	}
+	CHECK(!gch_final_all(&s->h, &at, 100));
+	CHECK(gch_final_clear(&s->h, a[1], &old) == -ENOENT);
+	CHECK_EQ(gch_final_set(&s->h, a[0], 20, GCH_ORDER_LAST, &old), 0);
+	CHECK_EQ(old, 0);
+	CHECK(gch_free_early(&s->h, a[0]));
+	CHECK(gch_free_early(&s->h, a[2]));
+	CHECK_EQ(s->h.finals.registered, 0);
+	sim_verify(s);
+	sim_need(s, 0, 0);
+	sim_cycle(s);
+	CHECK(!sim_allocated(s, a[0]) && sim_allocated(s, a[1]));
+	CHECK_EQ(gch_final_peek(&s->h, item, 4), 1);
+	CHECK(item[0].addr == a[1] && item[0].cookie == 11);
+	/* One that is freed before it is taken off is the only one that is. */
+	CHECK(gch_free_early(&s->h, a[1]));
+	gch_final_pop(&s->h, 1);
+	CHECK_EQ(gch_final_peek(&s->h, item, 4), 1);
+	CHECK(item[0].addr == a[3] && item[0].cookie == 13);
+	sim_verify(s);
+	gch_final_pop(&s->h, 1);
+	CHECK(!s->h.finals.ready && !gch_final_peek(&s->h, item, 4));
+	sim_close(s);
+}
+
+/* With its contents, what is queued goes to another address. */
+void gct_final_all_resized(void)
+{
+	struct sim *s = sim_with(GCHEAP_NOSCAN, 0, 32);
+	u32 large = sim_cache(s, GCHEAP_NOSCAN, GCHEAP_CACHE_LARGE, 0), at = 0;
+	u64 a = sim_large(s, 0, large, 50000), b, old;
+	struct gcheap_ready item;
+
+	CHECK(sim_large(s, 0, large, 50000));
+	CHECK_EQ(gch_final_set(&s->h, a, 7, GCH_ORDER_NONE, &old), 0);
+	CHECK(!gch_final_all(&s->h, &at, 100));
+	b = sim_resize(s, 0, a, 200000);
+	CHECK(a != b);
+	sim_verify(s);
+	sim_cycle(s);
+	CHECK_EQ(fetch(s, &item), 1);
+	CHECK(item.addr == b && item.cookie == 7);
+	sim_close(s);
+}
