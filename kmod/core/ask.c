@@ -163,13 +163,6 @@ bool gch_ask_left(const struct gch_heap *h)
 	return READ_ONCE(h->ask_head) || READ_ONCE(h->through.wanted);
 }
 
-static void through_mark(const struct gch_ref *r, bool on)
-{
-	u64 *mark = gch_chunk_mark(r->c, r->id, r->cell / 64), bit = 1ull << (r->cell % 64);
-
-	*mark = on ? *mark | bit : *mark & ~bit;
-}
-
 /*
  * The program has run since it was wanted: what has been marked meanwhile is asked about as
  * others are, and may even have been freed.
@@ -186,7 +179,7 @@ static bool take_through(struct gch_heap *h, u64 *addr)
 		return false;
 	t->asked = true;
 	if (t->but_self)
-		through_mark(&r, true);
+		gch_ref_mark(&r, true);
 	*addr = t->addr;
 	return true;
 }
@@ -203,7 +196,7 @@ void gch_ask_told(struct gch_heap *h)
 	t->asked = false;
 	gch_mark_fetched(h, h->worker);
 	if (t->but_self && gch_resolve(h, t->addr, &r))
-		through_mark(&r, false);
+		gch_ref_mark(&r, false);
 }
 
 /**

@@ -1106,6 +1106,14 @@ static inline bool gch_ref_marked(const struct gch_ref *r)
 	return READ_ONCE(*gch_chunk_mark(r->c, r->id, r->cell / 64)) & (1ull << (r->cell % 64));
 }
 
+/* Or not, for as long as nobody else marks. */
+static inline void gch_ref_mark(const struct gch_ref *r, bool on)
+{
+	u64 *mark = gch_chunk_mark(r->c, r->id, r->cell / 64), bit = 1ull << (r->cell % 64);
+
+	*mark = on ? *mark | bit : *mark & ~bit;
+}
+
 /* Whether a resolved cell survives: marked, or black, which is not live yet. */
 static inline bool gch_ref_kept(const struct gch_ref *r)
 {

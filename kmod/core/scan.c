@@ -408,7 +408,6 @@ static bool is_read(const struct marker *m)
  */
 void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self)
 {
-	u64 *mark = gch_chunk_mark(r->c, r->id, r->cell / 64), bit = 1ull << (r->cell % 64);
 	struct marker m;
 
 	if (r->d->flags & GCHEAP_SPANF_NOSCAN)
@@ -423,11 +422,11 @@ void gch_scan_through(struct gch_heap *h, const struct gch_ref *r, bool but_self
 	m.own.bytes = 0;
 	m.own.len = 0;
 	if (but_self)
-		*mark |= bit;
+		gch_ref_mark(r, true);
 	scan_cells(&m, r->cell, 1);
 	gch_mark_fetched(h, h->worker);
 	if (but_self)
-		*mark &= ~bit;
+		gch_ref_mark(r, false);
 }
 
 static bool cells_left(const struct marker *m)
