@@ -401,9 +401,24 @@ static void set_paused(struct gch *g, bool paused)
 		wake_up_all(&g->thawed);
 }
 
+/* World stopped: more of what is done in FINALIZE. Return: whether there is more to ask about. */
+static bool finalize_until(struct gch *g, u64 deadline)
+{
+	bool more;
+
+	env_lock(&g->core.lock);
+	do
+		more = gch_final_some(&g->core, STEP);
+	while (more && ktime_get_ns() < deadline);
+	env_unlock(&g->core.lock);
+	return !more && gch_ask_left(&g->core) && ktime_get_ns() < deadline;
+}
+
 /*
  * What dead objects lead to that finalizers have brought back is asked of the stopped program,
- * too. Nothing that was asked about before has changed: it does not see them yet.
+ * too. Nothing that was asked about before has changed: it does not see them yet. Each that wants
+ * order is a question of its own, and what follows from the answer comes before the next one: as
+ * many as there is time for have a pause together, the time for answers included.
  */
 static int ask_pause(struct gch *g)
 {
@@ -417,7 +432,9 @@ static int ask_pause(struct gch *g)
 	t1 = ktime_get_ns();
 	if (!err) {
 		gch_callback_begin(g);
-		err = gch_callback_ask_about(g);
+		do
+			err = gch_callback_ask_about(g);
+		while (!err && finalize_until(g, t1 + READ_ONCE(g->pause_budget)));
 		gch_world_start(&g->world);
 		t2 = ktime_get_ns();
 		gch_stat_pause(g, t1 - t0, t2 - t0);

@@ -374,6 +374,34 @@ TEST(finalized_while_running)
 	finalized(true);
 }
 
+/* Each is a question of its own, of the stopped program: not each has a pause of its own. */
+TEST(finalized_in_order)
+{
+	enum { N = 300 };
+	struct gcheap_finalizer f = {
+		.size = sizeof(f), .flags = GCHEAP_FINALIZER_ORDERED, .cookie = 5,
+	};
+	uint64_t pauses;
+
+	start(GCHEAP_SETUP_PRECISE_ONLY, true);
+	start_thread();
+	for (int i = 0; i < N; i++) {
+		f.addr = (uintptr_t)UNHIDE(chain(2));
+		CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FINALIZER, &f), 0);
+	}
+	settle(&h);
+	raw_param(&h, GCHEAP_PARAM_PAUSE, 50000000);
+	pauses = raw_status(&h).pauses;
+	raw_collect(&h);
+	pauses = raw_status(&h).pauses - pauses;
+	diag("%" PRIu64 " pauses", pauses);
+	CHECK_EQ(raw_status(&h).finalizers_ready, N);
+	CHECK_EQ(raw_status(&h).live_objects, 4 * N);
+	CHECK(objects_asked >= 2 * N);
+	CHECK(pauses < N / 2);
+	raw_verify(&h);
+}
+
 /* ---- threads that change what is elsewhere, which nobody tracks */
 
 enum { MUTATORS = 3, SLOTS = 200, TURNS = 60000 };
