@@ -180,20 +180,33 @@ TEST(many)
 	CHECK_EQ(marked(), 0);
 }
 
-TEST(event)
+static void await_event(void)
 {
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = { .fd = h.fd, .events = POLLIN };
 	struct gcheap_event e;
 
-	start();
-	p.fd = h.fd;
-	set(raw_take(&h, cache), 1, 0, NULL);
-	marked();
 	do {
 		CHECK_EQ(poll(&p, 1, 2000), 1);
 		CHECK_EQ(read(h.fd, &e, sizeof(e)), sizeof(e));
 	} while (e.type != GCHEAP_EV_FINALIZERS);
 	CHECK_EQ(e.a, 1);
+}
+
+TEST(event)
+{
+	start();
+	set(raw_take(&h, cache), 1, 0, NULL);
+	marked();
+	await_event();
+}
+
+TEST(event_of_all)
+{
+	start();
+	keep[0] = raw_take(&h, cache);
+	set(keep[0], 1, 0, NULL);
+	CHECK_EQ(set(NULL, 0, GCHEAP_FINALIZER_ALL, NULL), 0);
+	await_event();
 }
 
 /* Freed by hand, an object is not finalized as well. */
@@ -379,6 +392,26 @@ TEST(all)
 TEST(all_stopped)
 {
 	all_at_once(0);
+}
+
+TEST(all_but_those_that_are_freed)
+{
+	struct gcheap_ready r[8];
+
+	start();
+	for (unsigned int i = 0; i < 6; i++) {
+		keep[i] = raw_take(&h, cache);
+		CHECK_EQ(set(keep[i], 1 + i, 0, NULL), 0);
+	}
+	CHECK_EQ(set(NULL, 0, GCHEAP_FINALIZER_ALL, NULL), 0);
+	for (unsigned int i = 0; i < 6; i += 2)
+		raw_free(&h, keep[i]);
+	raw_flush(&h);
+	raw_verify(&h);
+	CHECK_EQ(fetch(r, 8, NULL), 3);
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK(r[i].addr == (uintptr_t)keep[2 * i + 1] && r[i].cookie == 2 * i + 2);
+	raw_verify(&h);
 }
 
 TEST(all_are_no_ones)

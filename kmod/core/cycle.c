@@ -7,9 +7,10 @@
  *   gch_cycle_stop()	structure is frozen from here (I1); stop the world
  *   gch_cycle_mark()	then roots by gch_mark_ambiguous() and _precise(), and
  *			gch_mark_drain(), without the lock
- *   gch_cycle_finish()	weak fields
+ *   gch_cycle_finish()	weak fields and short links
  *   gch_cycle_finalize()	from here the world may go on; gch_final_some() while it
- *			says so, lock held
+ *			says so, lock held; long links in its end. gch_cycle_pause(): so far
+ *			the world is still stopped, or it is again
  *   gch_cycle_sweep()	gch_sweep_some() while it says so
  *   gch_cycle_end()
  *
@@ -23,13 +24,13 @@
  *   gch_cycle_resume()	instead of gch_cycle_finish(): the pause has to end, marking
  *			goes on with what there is
  *
+ * or gch_cycle_abandon() instead of one of the last four, when the world cannot be
+ * stopped or a root not be read: nothing is freed then. Lock held in each.
+ *
  * A young collection (Demers et al., "Combining generational and conservative garbage
  * collection", POPL 1990: sticky mark bits) leaves out gch_mark_clear(), and begins with
  * the pages dirty that were written since the last cycle's marking was complete. What
  * that marked stays, and counts as scanned; what is looked for is what is new.
- *
- * or gch_cycle_abandon() instead of one of the last four, when the world cannot be
- * stopped or a root not be read: nothing is freed then. Lock held in each.
  */
 #include "heap.h"
 
