@@ -2,6 +2,7 @@
 /* Links: words that become 0 when an object dies, wherever they are. */
 #include "raw.h"
 
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -351,6 +352,72 @@ TEST(not_resident)
 TEST(not_resident_stopped)
 {
 	memory_away(0);
+}
+
+/* Memory that never comes, since nobody brings it: it is not waited for more than a moment. */
+static uint64_t *never_there(size_t pages)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	uint64_t *p = mmap(NULL, pages * 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	CHECK(p != MAP_FAILED);
+	if (fd < 0)
+		SKIP("no userfaultfd");
+	r.range.start = (uintptr_t)p;
+	r.range.len = pages * 4096;
+	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
+	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &r), 0);
+	return p;
+}
+
+/* Nor does it keep others, which come after it, from being brought in. */
+TEST(never_resident)
+{
+	enum { N = 8 };
+	int fd = memfd_create("links", 0), i;
+	uint64_t *never, *p;
+	uintptr_t a = 0;
+
+	CHECK(!ftruncate(fd, 4096));
+	start();
+	never = never_there(N);
+	for (i = 0; i < N; i++) {
+		a = (uintptr_t)raw_take(&h, leaf);
+		CHECK_EQ(set(SHORT, &never[i * 512], a), 0);
+	}
+	p = map(fd);
+	linked(SHORT, &p[1], leaf);
+	CHECK(!madvise(p, 4096, MADV_DONTNEED));
+	/* Each of those that never come may take a call. */
+	for (i = 0; i < 2 * N && raw_status(&h).links > N; i++)
+		collect();
+	diag("%d collections", i);
+	CHECK_EQ(raw_status(&h).links, N);
+	CHECK_EQ(p[1], 0);
+	CHECK(raw_is_live(&h, a));
+}
+
+/* The pages of another heap are such of a file that wants to know of the first write to each. */
+TEST(in_another_heap)
+{
+	struct raw other;
+	uint64_t *p;
+	int i;
+
+	other = raw_open(GCHEAP_SETUP_PRECISE_ONLY);
+	p = raw_take(&other, raw_cache(&other, GCHEAP_NOSCAN, 32));
+	start();
+	linked(SHORT, p, leaf);
+	for (i = 0; i < 3; i++)
+		collect();
+	raw_verify(&h);
+	p[1] = 1;
+	collect();
+	CHECK_EQ(p[0], 0);
+	CHECK_EQ(raw_status(&h).links, 0);
 }
 
 TEST(read_only)

@@ -806,8 +806,9 @@ struct gcheap_verify {
  * asked about once, and once more if marks are checked (GCHEAP_PARAM_CHECK), with as much time.
  * EINTR may come after an answer was taken; repeating that one is EAGAIN, and harmless.
  *
- * EAGAIN: it took too long, or stood still (by a signal, traced, frozen) for 200 ms; the pause has ended without a result, the collection has failed
- * (ETIME), and what was told does not count. So it is if there is no room at @objects (EFAULT).
+ * EAGAIN: it took too long, or stood still (by a signal, traced, frozen) for 200 ms; the pause
+ * has ended without a result, the collection has failed (ETIME), and what was told does not
+ * count. So it is if there is no room at @objects (EFAULT).
  * A callback thread that dies without _END leaves a heap whose collections fail until there
  * is another. The first call may be ENOMEM. GCHEAP_IOC_INFO does not wait for the end of a
  * pause that asks the caller.

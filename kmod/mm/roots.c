@@ -901,9 +901,9 @@ static int bring_word_try(struct gch_bring *b, unsigned long addr)
  * gch_roots_bring_word() - bring in the page of a word that is to be written
  * @until: no longer
  *
- * From the collector, after gch_mm_enter(). Return: 0; -EFAULT: nothing is mapped there; -EACCES: it
- * is not to be written, or to find out could take any time: its page is shared with a file whose
- * file system wants to know of that first; -EAGAIN: it does not come in time.
+ * From the collector, after gch_mm_enter(). Return: 0; -EFAULT: nothing is mapped there; -EACCES:
+ * it is not to be written, or to find that out could take any time: its page is shared with a
+ * file whose file system wants to know of it first; -EAGAIN: it does not come in time.
  */
 int gch_roots_bring_word(struct gch_roots *r, struct gch_world *w, unsigned long addr,
 			 ktime_t until)
