@@ -595,6 +595,8 @@ TEST(many_short_answers)
 	start(GCHEAP_SETUP_PRECISE_ONLY, false);
 	cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 0);
 	root = root_words(1);
+	/* There is nobody yet who tells of them. */
+	raw_hold(&h);
 	for (int i = 0; i < LENGTH; i++) {
 		struct more *more = malloc(sizeof(*more) + BIG * sizeof(uintptr_t));
 		uintptr_t n = node(root[0] ? HIDE(root[0]) : 0);
@@ -609,6 +611,7 @@ TEST(many_short_answers)
 	timeout_ms = 200;
 	manner = SLOW;
 	start_thread();
+	raw_unhold(&h);
 	fails_for(60000);
 	manner = HONEST;
 	timeout_ms = 10000;
