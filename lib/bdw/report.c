@@ -51,8 +51,10 @@ __attribute__((destructor)) static void bdw_report_all(void)
 		return;
 	GC_log_printf("GC total: %lu collections, %lu us in pauses (at most %lu us), %lu us of "
 		      "processor time; %lu KiB allocated, %lu objects freed; heap %lu KiB "
-		      "(at most %lu KiB), live %lu KiB\n", (unsigned long)s.cycles,
+		      "(at most %lu KiB), live %lu KiB; %lu compactions, %lu pages given back, "
+		      "%lu shared\n", (unsigned long)s.cycles,
 		      US(s.pause_ns_total), US(s.pause_ns_max), US(s.collector_ns),
 		      KIB(s.alloc_bytes), (unsigned long)s.freed_objects, KIB(s.heap_bytes),
-		      KIB(s.heap_peak), KIB(s.live_bytes));
+		      KIB(s.heap_peak), KIB(s.live_bytes), (unsigned long)s.compactions,
+		      (unsigned long)s.pages_vacated, (unsigned long)s.pages_meshed);
 }
