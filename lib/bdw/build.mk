@@ -39,11 +39,13 @@ $(O)/libgc/%.so: selftests/objects/%.c
 
 $(O)/libgc/bdw-dl: | $(O)/libgc/dl.so
 
-# "gcheap run" is tried with a program that would find Debian's.
-$(O)/selftests/bdw-guile: lib/bdw/test/bdw-guile
+# Programs as Debian has them.
+BDW_SCRIPTS := $(O)/selftests/bdw-guile $(O)/selftests/bdw-programs
+$(BDW_SCRIPTS): $(O)/selftests/%: lib/bdw/test/%
 	@mkdir -p $(@D)
 	$(Q)install -m 755 $< $@
 
-selftests: $(BDW_TESTS:%=$(O)/selftests/%) $(O)/selftests/bdw-guile $(O)/libgc/bdw-here
+# "gcheap run" is tried with a program that would find Debian's.
+selftests: $(BDW_TESTS:%=$(O)/selftests/%) $(BDW_SCRIPTS) $(O)/libgc/bdw-here
 HOST_TESTS += $(BDW_COMMON:%=$(O)/libgc/%)
 host-tests: $(BDW_COMMON:%=$(O)/libgc/%)
