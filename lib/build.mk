@@ -42,7 +42,7 @@ LIB_TEST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -pthread -fno-omi
 		   -fsanitize=address,undefined -fno-sanitize-recover=all -Ilib
 LIB_TEST_OBJ    := $(LIB_SRC:lib/%.c=$(LIB_O)/test/obj/%.o) $(LIB_O)/test/obj/mock.o
 LIB_TEST_BDW    := $(patsubst lib/%.c,$(LIB_O)/test/obj/%.o,$(wildcard lib/bdw/*.c))
-HOST_TESTS      += $(LIB_TESTS) lib/test/names lib/bdw/test/symbols
+HOST_TESTS      += $(LIB_TESTS) lib/test/names lib/bdw/test/symbols lib/bdw/test/imported
 
 .SECONDARY: $(LIB_TEST_OBJ) $(LIB_TEST_BDW)
 host-tests: $(LIB_TESTS) lib bdw
