@@ -127,6 +127,14 @@ void bdw_push_roots(void);
 void bdw_reveal_begin(void);
 void bdw_reveal_end(void);
 
+/* suspend.c: threads that can be stopped, none of them with one of these locks */
+#define BDW_STOPS_WITHOUT(record)							\
+	static pthread_mutex_t *record##_lock __attribute__((section("bdw_locks"), used)) = \
+		&record.lock
+void bdw_suspend_join(void);
+void bdw_suspend_leave(void);
+bool bdw_blocking(bool blocks);
+
 /* stats.c */
 const struct gcheap_status *bdw_status(void);
 struct gcheap_stats bdw_stats(void);

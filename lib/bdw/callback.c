@@ -40,6 +40,8 @@ static struct {
 	.ready = PTHREAD_COND_INITIALIZER,
 };
 
+BDW_STOPS_WITHOUT(bdw_callback);
+
 static __thread struct bdw_question *bdw_question;	/* of that thread, while it is asked */
 static __thread bool bdw_starting;
 

@@ -31,6 +31,8 @@ static struct {
 	size_t found;
 } bdw_list = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+BDW_STOPS_WITHOUT(bdw_list);
+
 static struct gcheap_cache *bdw_list_cache(void)
 {
 	static const uint64_t none, first = 1;

@@ -27,6 +27,8 @@ static struct {
 	},
 };
 
+BDW_STOPS_WITHOUT(bdw_kinds);
+
 /* ---- making one */
 
 /* What all of it is, is searched in whole. */

@@ -21,6 +21,8 @@ static struct {
 	.n = GC_RESERVED_MARK_PROCS,
 };
 
+BDW_STOPS_WITHOUT(bdw_procs);
+
 /* ---- making one */
 
 GCH_API unsigned int GC_new_proc(GC_mark_proc proc)

@@ -90,7 +90,7 @@ GCH_API int GC_get_pages_executable(void)
 	return 0;
 }
 
-/* ---- signals; the kernel stops threads without any */
+/* ---- signals; the kernel stops threads without any, programs with the first (suspend.c) */
 
 static struct {
 	int suspend, restart;

@@ -92,15 +92,27 @@ GCH_API void *GC_call_with_stack_base(GC_stack_base_func fn, void *arg)
 	return result;
 }
 
-/* A thread that says it has no pointers is stopped and searched like any other. */
+static void *bdw_call_blocking(bool blocks, GC_fn_type fn, void *data)
+{
+	bool was = bdw_blocking(blocks);
+	void *result = fn(data);
+
+	bdw_blocking(was);
+	return result;
+}
+
+/*
+ * A thread that says it has no pointers is searched like any other. It stops when it goes on
+ * (suspend.c).
+ */
 GCH_API void *GC_do_blocking(GC_fn_type fn, void *data)
 {
-	return fn(data);
+	return bdw_call_blocking(true, fn, data);
 }
 
 GCH_API void *GC_call_with_gc_active(GC_fn_type fn, void *data)
 {
-	return fn(data);
+	return bdw_call_blocking(false, fn, data);
 }
 
 /* ---- words that the compiler is to keep, or to forget */

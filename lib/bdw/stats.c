@@ -31,6 +31,8 @@ static struct {
 	uint64_t obtained;		/* from the system */
 } bdw_count = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+BDW_STOPS_WITHOUT(bdw_count);
+
 static __thread size_t bdw_freed;
 
 /* NULL: there is no heap, yet or at all. */
@@ -261,6 +263,7 @@ static struct {
 	bool on;
 	uint64_t from;		/* ns */
 } bdw_time = { .lock = PTHREAD_MUTEX_INITIALIZER };
+BDW_STOPS_WITHOUT(bdw_time);
 
 GCH_API void GC_start_performance_measurement(void)
 {

@@ -3,6 +3,7 @@
  * Threads. The kernel finds them all; that some are registered is something programs
  * ask for and rely on the answer.
  */
+#include <semaphore.h>
 #include <unistd.h>
 
 #include "bdw.h"
@@ -19,6 +20,7 @@ static __thread enum bdw_registered bdw_registered;
 void bdw_thread_init(void)
 {
 	bdw_registered = BDW_REGISTERED;
+	bdw_suspend_join();
 }
 
 /* ---- those that are made with the collector's call */
@@ -26,35 +28,54 @@ void bdw_thread_init(void)
 struct bdw_start {
 	void *(*fn)(void *arg);
 	void *arg;
+	sem_t begun;
 };
 
 static void bdw_thread_ended(void *unused)
 {
+	bdw_suspend_leave();
 	bdw_registered = BDW_UNREGISTERED;
 }
 
-/* The record is an object; it stays as long as the thread. */
 static void *bdw_thread_run(void *arg)
 {
-	const struct bdw_start *start = arg;
-	void *result;
+	struct bdw_start *start = arg;
+	void *(*fn)(void *arg) = start->fn;
+	void *fn_arg = start->arg, *result;
 
 	bdw_registered = BDW_REGISTERED;
+	bdw_suspend_join();
+	sem_post(&start->begun);
 	pthread_cleanup_push(bdw_thread_ended, NULL);
-	result = start->fn(start->arg);
+	result = fn(fn_arg);
 	pthread_cleanup_pop(1);
 	return result;
+}
+
+/* Whoever has the new thread's id may suspend it: it is registered by then. */
+static void bdw_thread_await(struct bdw_start *start)
+{
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	while (sem_wait(&start->begun))
+		;
+	pthread_setcancelstate(cancel, NULL);
 }
 
 GCH_API int GC_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *),
 			      void *arg)
 {
-	struct bdw_start *start = GC_malloc(sizeof(*start));
+	struct bdw_start start = { .fn = fn, .arg = arg };
+	int err;
 
-	if (!start)
-		return ENOMEM;
-	*start = (struct bdw_start){ fn, arg };
-	return gch_pthread_create(id, attr, bdw_thread_run, start);
+	GC_init();
+	sem_init(&start.begun, 0, 0);
+	err = gch_pthread_create(id, attr, bdw_thread_run, &start);
+	if (!err)
+		bdw_thread_await(&start);
+	sem_destroy(&start.begun);
+	return err;
 }
 
 GCH_API int GC_pthread_join(pthread_t id, void **result)
@@ -112,6 +133,7 @@ GCH_API int GC_register_my_thread(const struct GC_stack_base *base)
 	if (gcheap_thread_attach())
 		return GC_UNIMPLEMENTED;
 	GC_set_stackbottom(NULL, base);
+	bdw_suspend_join();
 	bdw_registered = BDW_REGISTERED;
 	return GC_SUCCESS;
 }
@@ -120,6 +142,7 @@ GCH_API int GC_unregister_my_thread(void)
 {
 	if (gch_local_if_any(&gch.heap0))
 		gcheap_thread_detach();
+	bdw_suspend_leave();
 	bdw_registered = BDW_UNREGISTERED;
 	return GC_SUCCESS;
 }

@@ -34,6 +34,8 @@ static struct {
 	.divisor = BDW_DIVISOR,
 };
 
+BDW_STOPS_WITHOUT(bdw_tuned);
+
 static bool bdw_to_hold(void)
 {
 	return READ_ONCE(GC_dont_gc) || READ_ONCE(bdw_tuned.no_automatic);

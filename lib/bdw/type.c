@@ -26,6 +26,8 @@ static struct {
 	struct bdw_source *of_cache[GCHEAP_MAX_CACHES];
 } bdw_sources = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+BDW_STOPS_WITHOUT(bdw_sources);
+
 static unsigned int bdw_source_home(const struct bdw_type *t, int class)
 {
 	uint64_t hash = (t->descr ^ (uint64_t)t->elem_words << 16 ^ t->kind << 8 ^ class) *

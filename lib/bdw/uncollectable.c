@@ -14,6 +14,8 @@ static struct {
 	size_t used;
 } bdw_set = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+BDW_STOPS_WITHOUT(bdw_set);
+
 static size_t bdw_home(uintptr_t object, size_t slots)
 {
 	return (object / GCHEAP_GRANULE * 0x9e3779b97f4a7c15ull) >> 32 & (slots - 1);
