@@ -67,7 +67,7 @@ char *bdw_string(char *copy, const char *s, size_t length);
 bool bdw_debug_used(void);
 bool bdw_is_debug(const void *base);
 bool bdw_debug_free_start(void *base);
-void bdw_debug_check(void);
+bool bdw_debug_check(void);
 
 /* descr.c: which words of an object are pointers */
 #define BDW_MAP_WORDS	GCHEAP_MAP_WORDS
@@ -126,6 +126,21 @@ void bdw_push_roots(void);
 /* link.c: between these, words that do not look like addresses may be made some again */
 void bdw_reveal_begin(void);
 void bdw_reveal_end(void);
+
+/* watch.c: objects that the library is told of when they have died */
+void bdw_watch_start(void);
+bool bdw_is_watcher(GC_finalization_proc fn);
+void *bdw_born(void *object);
+
+/* leak.c */
+extern int bdw_findleak_delay_free;
+bool bdw_finds_leaks(void);
+bool bdw_leak_delays(void);
+void bdw_leak_watch(void *object);
+void bdw_leak_notice(void);
+bool bdw_leak_report(void);
+void bdw_leak_found(void *object, void *unused);
+void bdw_errors_found(void);
 
 /* suspend.c: threads that can be stopped, none of them with one of these locks */
 #define BDW_STOPS_WITHOUT(record)							\

@@ -103,7 +103,7 @@ GCH_API char *GC_debug_strdup(const char *s, const char *file, int line)
 static void bdw_debug_release(const struct gch_object *o)
 {
 	bdw_debug_poison(o);
-	if (READ_ONCE(o->heap->backend.status->finalizers))
+	if (READ_ONCE(o->heap->backend.status->finalizers) && !bdw_leak_delays())
 		gcheap_finalizer_set((void *)o->base, NULL, NULL);
 	bdw_unkeep((void *)o->base);
 }
@@ -242,6 +242,8 @@ static void bdw_debug_register(const char *call, bdw_register *set, void *user,
 	GC_finalization_proc was = NULL;
 	struct bdw_final *f = NULL;
 
+	if (bdw_finds_leaks())
+		return;
 	if (!base) {
 		bdw_debug_old(user, NULL, NULL, old_fn, old_data);
 		return;

@@ -54,7 +54,10 @@ size_t bdw_debug_size(const struct gch_object *o);
 enum bdw_integrity bdw_debug_state(const struct gch_object *o, struct bdw_smash *s);
 void bdw_debug_set_freed(const struct gch_object *o);
 void bdw_debug_poison(const struct gch_object *o);
+char *bdw_debug_altered(const struct gch_object *o);
+void bdw_debug_print(const struct gch_object *o);
 void bdw_smash_print(const char *what, const struct bdw_smash *s);
+void bdw_smashed_print(const struct bdw_smash *s, unsigned int n);
 
 /* debug_list.c */
 void bdw_debug_list(void *base);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* What is before and behind a debug object, and what it looks like when it was smashed. */
+#include <stdio.h>
 #include <string.h>
 
 #include "debug.h"
@@ -22,6 +23,11 @@ static uint64_t bdw_start(const struct bdw_debug *h)
 static uint32_t bdw_file_hash(const char *file)
 {
 	return ((uintptr_t)file * 0x9e3779b97f4a7c15ull) >> 32;
+}
+
+static const char *bdw_file(const struct bdw_debug *h)
+{
+	return h->file_hash == bdw_file_hash(h->file) ? h->file : "(smashed string)";
 }
 
 /* What no object of another kind ends with but by chance. */
@@ -119,7 +125,7 @@ enum bdw_integrity bdw_debug_state(const struct gch_object *o, struct bdw_smash 
 	*s = (struct bdw_smash){
 		.at = at,
 		.user = (char *)(h + 1),
-		.file = h->file_hash == bdw_file_hash(h->file) ? h->file : "(smashed string)",
+		.file = bdw_file(h),
 		.line = h->line,
 		.size = bdw_debug_size(o),
 		.lost = at == (char *)&h->size && !freed,
@@ -137,12 +143,27 @@ void bdw_debug_set_freed(const struct gch_object *o)
 	h->start = bdw_start(h);
 }
 
+static size_t bdw_poison_words(const struct gch_object *o)
+{
+	return (o->room - sizeof(struct bdw_debug)) / sizeof(uint64_t);
+}
+
 void bdw_debug_poison(const struct gch_object *o)
 {
 	uint64_t *p = (uint64_t *)(bdw_header(o) + 1);
 
-	for (size_t i = (o->room - sizeof(struct bdw_debug)) / sizeof(*p); i-- > 0;)
+	for (size_t i = bdw_poison_words(o); i-- > 0;)
 		p[i] = BDW_FREED_WORD;
+}
+
+/* Where it has been written since; NULL: nowhere. */
+char *bdw_debug_altered(const struct gch_object *o)
+{
+	uint64_t *p = (uint64_t *)(bdw_header(o) + 1), *end = p + bdw_poison_words(o);
+
+	while (p < end && *p == BDW_FREED_WORD)
+		p++;
+	return p < end ? (char *)p : NULL;
 }
 
 /* ---- telling of it */
@@ -155,20 +176,65 @@ GCH_API void GC_register_describe_type_fn(int kind, GC_describe_type_fn fn)
 		WRITE_ONCE(bdw_describe[kind], fn);
 }
 
+/* In the words of the program, if it has any. */
+static bool bdw_is_described(const struct gch_object *o, int kind, char *text)
+{
+	GC_describe_type_fn describe = READ_ONCE(bdw_describe[kind]);
+
+	if (!describe)
+		return false;
+	text[0] = 0;
+	describe(bdw_header(o) + 1, text);
+	text[GC_TYPE_DESCR_LEN] = 0;
+	return true;
+}
+
+static void bdw_name_kind(int kind, char *text)
+{
+	static const char *const names[BDW_KINDS] = {
+		[BDW_PTRFREE] = "PTRFREE",
+		[BDW_NORMAL] = "NORMAL",
+		[BDW_UNCOLLECTABLE] = "UNCOLLECTABLE",
+		[BDW_AUNCOLLECTABLE] = "ATOMIC_UNCOLLECTABLE",
+	};
+	struct bdw_type t = { 0 };
+
+	if (kind < BDW_KINDS) {
+		strcpy(text, names[kind]);
+		return;
+	}
+	bdw_kind_type(kind, &t);
+	snprintf(text, GC_TYPE_DESCR_LEN, "kind= %d, descr= %#lx", kind, (unsigned long)t.descr);
+}
+
+static void bdw_print_object(const struct gch_object *o, const char *type)
+{
+	const struct bdw_debug *h = bdw_header(o);
+
+	GC_err_printf("%p (%s:%d, sz= %zu, %s)\n", h + 1, bdw_file(h), h->line,
+		      bdw_debug_size(o), type);
+}
+
+/* What there is to say of an object that is intact. */
+void bdw_debug_print(const struct gch_object *o)
+{
+	int kind = GC_get_kind_and_size((void *)o->base, NULL);
+	char text[GC_TYPE_DESCR_LEN + 1];
+
+	if (!bdw_is_described(o, kind, text))
+		bdw_name_kind(kind, text);
+	bdw_print_object(o, text);
+}
+
 static void bdw_print_type(const struct bdw_smash *s)
 {
-	char text[GC_TYPE_DESCR_LEN + 1] = "";
-	GC_describe_type_fn describe;
+	char text[GC_TYPE_DESCR_LEN + 1];
 	struct gch_object o;
 
 	if (s->freed || !bdw_debug_user(s->user, &o))
 		return;
-	describe = READ_ONCE(bdw_describe[GC_get_kind_and_size((void *)o.base, NULL)]);
-	if (!describe)
-		return;
-	describe(s->user, text);
-	text[GC_TYPE_DESCR_LEN] = 0;
-	GC_err_printf("%p (%s:%d, sz= %zu, %s)\n", s->user, s->file, s->line, s->size, text);
+	if (bdw_is_described(&o, GC_get_kind_and_size((void *)o.base, NULL), text))
+		bdw_print_object(&o, text);
 }
 
 void bdw_smash_print(const char *what, const struct bdw_smash *s)
@@ -180,4 +246,13 @@ void bdw_smash_print(const char *what, const struct bdw_smash *s)
 	}
 	GC_err_printf(" (%s:%d, sz= %zu)\n", s->file, s->line, s->size);
 	bdw_print_type(s);
+}
+
+void bdw_smashed_print(const struct bdw_smash *s, unsigned int n)
+{
+	if (!n)
+		return;
+	GC_err_printf("GC_check_heap_block: found %u smashed heap objects:\n", n);
+	for (unsigned int i = 0; i < n; i++)
+		bdw_smash_print("", &s[i]);
 }

@@ -160,20 +160,17 @@ static unsigned int bdw_list_find(struct bdw_smash *s, unsigned int most)
 	return n;
 }
 
-/* A forked child has none of them any more. */
-void bdw_debug_check(void)
+/* There are smashed ones, and they have been told of. A forked child has no objects any more. */
+bool bdw_debug_check(void)
 {
 	struct bdw_smash s[BDW_SMASHED_MAX];
 	unsigned int n;
 
 	if (!bdw_debug_used() || gch.heap0.dead)
-		return;
+		return false;
 	n = bdw_list_find(s, BDW_SMASHED_MAX);
-	if (!n)
-		return;
-	GC_err_printf("GC_check_heap_block: found %u smashed heap objects:\n", n);
-	for (unsigned int i = 0; i < n; i++)
-		bdw_smash_print("", &s[i]);
+	bdw_smashed_print(s, n);
+	return n;
 }
 
 bool bdw_debug_used(void)

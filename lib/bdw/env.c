@@ -2,7 +2,7 @@
 /*
  * bdwgc's environment variables, of which GCHEAP_* of the same meaning have the last word.
  * Most are set to anything, 0 as well, to be on. Unknown here, and without effect:
- *   GC_FIND_LEAK GC_ABORT_ON_LEAK GC_FINDLEAK_DELAY_FREE GC_DUMP_REGULARLY	not yet
+ *   GC_DUMP_REGULARLY	not yet
  *   GC_RETRY_SIGNALS GC_USE_GETWRITEWATCH	there are no signals, no way to choose
  *   GC_LARGE_ALLOC_WARN_INTERVAL GC_NO_BLACKLIST_WARNING	no such warnings
  *   GC_BACKTRACES GC_COLLECT_AT_MALLOC	Debian's has not
@@ -145,6 +145,8 @@ static const struct {
 	{ "GC_PRINT_STATS", bdw_env_on, &bdw_print_stats, NULL },
 	{ "GC_PRINT_VERBOSE_STATS", bdw_env_verbose, &bdw_print_stats, NULL },
 	{ "GC_PRINT_ADDRESS_MAP", bdw_env_on, &bdw_print_maps, NULL },
+	{ "GC_FIND_LEAK", bdw_env_on, &GC_find_leak, NULL },
+	{ "GC_FINDLEAK_DELAY_FREE", bdw_env_on, &bdw_findleak_delay_free, NULL },
 	{ "GC_LOOP_ON_ABORT", bdw_env_on, &bdw_loop_on_abort, NULL },
 	{ "GC_DONT_GC", bdw_env_on, &GC_dont_gc, NULL },
 	{ "GC_ALL_INTERIOR_POINTERS", bdw_env_on, &GC_all_interior_pointers, NULL },

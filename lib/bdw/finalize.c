@@ -2,13 +2,21 @@
 /* Finalizers, in the order in which the dead objects refer to each other, or in none. */
 #include "bdw.h"
 
-/* What is no object of the heap has no finalizer, without complaint. */
+/*
+ * What is no object of the heap has no finalizer, without complaint. While leaks are looked for
+ * there are none, as with bdwgc. One of the library's own is nobody's to know.
+ */
 static void bdw_finalizer(void *object, struct gch_final want, enum gch_order order,
 			  GC_finalization_proc *old_fn, void **old_data)
 {
 	struct gch_final was = { 0 };
-	int err = gch_finalizer_swap(object, want, order, &was);
+	int err;
 
+	if (bdw_finds_leaks())
+		return;
+	err = gch_finalizer_swap(object, want, order, &was);
+	if (bdw_is_watcher(was.fn))
+		was = (struct gch_final){ 0 };
 	if (err == -ENOMEM || err == -ENOSPC) {
 		bdw_out_of_memory(sizeof(want));
 		return;

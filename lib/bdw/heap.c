@@ -66,6 +66,9 @@ void bdw_enter(void)
 	bdw_visited();
 	bdw_notify();
 	bdw_callback_notice();
+	bdw_leak_notice();
+	if (bdw_leak_report())
+		bdw_errors_found();
 }
 
 void *bdw_out_of_memory(size_t bytes)
@@ -81,6 +84,7 @@ GCH_API void GC_init(void)
 	bdw_init();
 	bdw_stack_init();
 	bdw_data_settle();
+	bdw_leak_notice();
 }
 
 /* The heap goes with the process: objects are still there. */
@@ -180,27 +184,42 @@ static int bdw_collect_locked(GC_stop_func stop, uint32_t flags)
 }
 
 /* dl_lock comes first: under it objects being loaded take the other. */
-static bool bdw_collect(GC_stop_func stop, bool compact)
+static bool bdw_collect_and_run(GC_stop_func stop, uint32_t flags)
 {
 	int err, cancel;
 
-	bdw_enter();
-	if (gcheap_init())
-		return false;
-	bdw_data_notice();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&gch.dl_lock);
 	bdw_lock();
-	err = bdw_collect_locked(stop, compact ? GCHEAP_COLLECT_COMPACT : 0);
+	err = bdw_collect_locked(stop, flags);
 	bdw_unlock();
 	pthread_mutex_unlock(&gch.dl_lock);
 	pthread_setcancelstate(cancel, NULL);
 	bdw_report();
-	if (err)
+	if (!err)
+		gch_kernel_visited(&gch.heap0);
+	return !err;
+}
+
+/* What a collection has found that nobody should have done. */
+static void bdw_collect_errors(void)
+{
+	bool smashed = bdw_debug_check(), leaked = bdw_leak_report();
+
+	if (smashed || leaked)
+		bdw_errors_found();
+}
+
+static bool bdw_collect(GC_stop_func stop, bool compact)
+{
+	bdw_enter();
+	if (gcheap_init())
 		return false;
-	gch_kernel_visited(&gch.heap0);
+	bdw_data_notice();
+	if (!bdw_collect_and_run(stop, compact ? GCHEAP_COLLECT_COMPACT : 0))
+		return false;
 	bdw_notify();
-	bdw_debug_check();
+	bdw_collect_errors();
 	return true;
 }
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
+/*
+ * Objects that the library wants to hear of when they die: all, to find leaks (leak.c). Each
+ * gets a finalizer of the library's as it is allocated. There must be no way around that: the
+ * fast path finds no cells from then on.
+ */
+#include "bdw.h"
+
+static bool bdw_watching;
+
+static struct {
+	pthread_mutex_t lock;
+	bool slow;
+} bdw_watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+BDW_STOPS_WITHOUT(bdw_watch);
+
+/* All caches there can be, for none to be made, and found by the fast path, later. */
+static void bdw_make_caches(enum gch_kind kind)
+{
+	for (int class = 0; class < GCH_CLASSES; class++)
+		gch_cache_by_class(&gch.heap0, kind, class);
+}
+
+static void bdw_slow_down(enum gch_kind kind)
+{
+	bdw_make_caches(kind);
+	pthread_mutex_lock(&gch.lock);
+	for (int i = 0; i < GCH_SMALL_SLOTS; i++)
+		WRITE_ONCE(gch.heap0.small[kind][i], GCH_NO_CURSOR);
+	pthread_mutex_unlock(&gch.lock);
+}
+
+/* The heap is there. */
+void bdw_watch_start(void)
+{
+	WRITE_ONCE(bdw_watching, true);
+	pthread_mutex_lock(&bdw_watch.lock);
+	if (!bdw_watch.slow) {
+		bdw_slow_down(GCH_SCAN);
+		bdw_slow_down(GCH_NOSCAN);
+	}
+	bdw_watch.slow = true;
+	pthread_mutex_unlock(&bdw_watch.lock);
+}
+
+/* A finalizer of the library's. */
+bool bdw_is_watcher(GC_finalization_proc fn)
+{
+	return fn == bdw_leak_found;
+}
+
+/* Every object, as soon as it is one; NULL is none. */
+void *bdw_born(void *object)
+{
+	if (likely(!READ_ONCE(bdw_watching)) || !object)
+		return object;
+	if (bdw_finds_leaks())
+		bdw_leak_watch(object);
+	return object;
+}
