@@ -14,7 +14,7 @@ void *bdw_plain_alloc(size_t size, enum gch_kind kind)
 	if (unlikely(!p) && bdw_collected_for_room())
 		p = gch_alloc_kind(size, &gch.heap0, kind);
 	bdw_report();
-	return bdw_born(p);
+	return bdw_born(p, kind == GCH_NOSCAN ? BDW_PTRFREE : BDW_NORMAL);
 }
 
 static __attribute__((noinline)) void *bdw_slow(size_t size, enum gch_kind kind)
@@ -127,7 +127,7 @@ GCH_API void *GC_realloc(void *old, size_t size)
 		p = gcheap_realloc(old, size);
 	if (!p)
 		return bdw_out_of_memory(size);
-	return p == old ? p : bdw_born(p);
+	return p == old ? p : bdw_born(p, o.cache->kind == GCH_NOSCAN ? BDW_PTRFREE : BDW_NORMAL);
 }
 
 /* Until the kernel hears of it a mark procedure may be: of one that is new or free. */

@@ -128,9 +128,9 @@ void bdw_reveal_begin(void);
 void bdw_reveal_end(void);
 
 /* watch.c: objects that the library is told of when they have died */
-void bdw_watch_start(void);
+void bdw_watch_start(bool plain);
 bool bdw_is_watcher(GC_finalization_proc fn);
-void *bdw_born(void *object);
+void *bdw_born(void *object, unsigned int kind);
 
 /* leak.c */
 extern int bdw_findleak_delay_free;
@@ -141,6 +141,11 @@ void bdw_leak_notice(void);
 bool bdw_leak_report(void);
 void bdw_leak_found(void *object, void *unused);
 void bdw_errors_found(void);
+
+/* disclaim.c */
+void bdw_disclaim_watch(void *object, unsigned int kind);
+bool bdw_disclaim_is(GC_finalization_proc fn);
+bool bdw_disclaim_waits(void);
 
 /* suspend.c: threads that can be stopped, none of them with one of these locks */
 #define BDW_STOPS_WITHOUT(record)							\

@@ -210,6 +210,7 @@ static void bdw_collect_errors(void)
 		bdw_errors_found();
 }
 
+/* Which objects are to be disclaimed is known after the next collection. */
 static bool bdw_collect(GC_stop_func stop, bool compact)
 {
 	bdw_enter();
@@ -218,6 +219,8 @@ static bool bdw_collect(GC_stop_func stop, bool compact)
 	bdw_data_notice();
 	if (!bdw_collect_and_run(stop, compact ? GCHEAP_COLLECT_COMPACT : 0))
 		return false;
+	if (bdw_disclaim_waits())
+		bdw_collect_and_run(bdw_never_stop, 0);
 	bdw_notify();
 	bdw_collect_errors();
 	return true;

@@ -205,7 +205,7 @@ static void bdw_leak_start(void)
 
 	if (gcheap_init() || !bdw_leak_begins())
 		return;
-	bdw_watch_start();
+	bdw_watch_start(true);
 	/* The kernel has not heard of all cells that this thread has taken. */
 	l = gch_local_if_any(&gch.heap0);
 	if (l)

@@ -174,7 +174,7 @@ void *bdw_type_alloc(const struct bdw_type *t, size_t size)
 	p = bdw_type_try(t, size);
 	if (unlikely(!p) && bdw_collected_for_room())
 		p = bdw_type_try(t, size);
-	return bdw_born(p);
+	return bdw_born(p, t->kind);
 }
 
 /* NULL: one of the heap's own. */

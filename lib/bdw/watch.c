@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /*
- * Objects that the library wants to hear of when they die: all, to find leaks (leak.c). Each
- * gets a finalizer of the library's as it is allocated. There must be no way around that: the
- * fast path finds no cells from then on.
+ * Objects that the library wants to hear of when they die: all, to find leaks (leak.c), or
+ * those of a kind (disclaim.c). Each gets a finalizer of the library's as it is allocated. For
+ * bdwgc's own kinds there must be no way around that: the fast path finds no cells from then on.
  */
 #include "bdw.h"
 
@@ -31,10 +31,12 @@ static void bdw_slow_down(enum gch_kind kind)
 	pthread_mutex_unlock(&gch.lock);
 }
 
-/* The heap is there. */
-void bdw_watch_start(void)
+/* @plain: objects that the fast path makes as well. The heap is there. */
+void bdw_watch_start(bool plain)
 {
 	WRITE_ONCE(bdw_watching, true);
+	if (!plain)
+		return;
 	pthread_mutex_lock(&bdw_watch.lock);
 	if (!bdw_watch.slow) {
 		bdw_slow_down(GCH_SCAN);
@@ -47,15 +49,17 @@ void bdw_watch_start(void)
 /* A finalizer of the library's. */
 bool bdw_is_watcher(GC_finalization_proc fn)
 {
-	return fn == bdw_leak_found;
+	return fn == bdw_leak_found || bdw_disclaim_is(fn);
 }
 
 /* Every object, as soon as it is one; NULL is none. */
-void *bdw_born(void *object)
+void *bdw_born(void *object, unsigned int kind)
 {
 	if (likely(!READ_ONCE(bdw_watching)) || !object)
 		return object;
 	if (bdw_finds_leaks())
 		bdw_leak_watch(object);
+	else
+		bdw_disclaim_watch(object, kind);
 	return object;
 }

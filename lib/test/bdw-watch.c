@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
-/* libgc's leaks: who is watched, and what follows. */
+/* libgc's leaks, and objects that are shown before they go: who is watched, and what follows. */
 #include "../../selftests/tap.h"
 #include "../bdw/debug.h"
 #include "mock.h"
 
+#include <gc/gc_disclaim.h>
+#include <gc/gc_inline.h>
 #include <sys/mman.h>
 
 static unsigned int finalizers(void)
@@ -190,6 +192,113 @@ TEST(freed_and_written_to)
 	GC_gcollect();
 	CHECK(says(said(), "GC_check_heap_block: found 1 smashed heap objects:\n %p in or near "
 		   "object at ", p + 16));
+}
+
+/* ---- objects that are shown */
+
+static int calls;
+static bool keep;
+
+static int disclaim(void *object)
+{
+	CHECK(GC_base(object) == object);
+	calls++;
+	return keep;
+}
+
+static unsigned int make_kind(int mark_from_all)
+{
+	unsigned int kind;
+
+	mock_use();
+	GC_init();
+	kind = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1);
+	GC_register_disclaim_proc(kind, disclaim, mark_from_all);
+	return kind;
+}
+
+static void die(void *object)
+{
+	CHECK(mock_finalize(object));
+	CHECK_EQ(GC_invoke_finalizers(), 1);
+}
+
+/* Dead twice: the first time what it refers to is kept. */
+TEST(shown_at_the_second_death)
+{
+	unsigned int kind = make_kind(1);
+	void **p = GC_malloc_kind(48, kind);
+
+	*p = p;
+	CHECK_EQ(finalizers(), 1);
+	die(p);
+	CHECK(calls == 0 && bdw_disclaim_waits() && !bdw_disclaim_waits());
+	keep = true;
+	die(p);
+	CHECK_EQ(calls, 1);
+	CHECK_EQ(finalizers(), 1);
+	keep = false;
+	die(p);
+	die(p);
+	CHECK_EQ(calls, 2);
+	CHECK_EQ(finalizers(), 0);
+}
+
+TEST(bdwgcs_own_kinds)
+{
+	void *before, *p;
+
+	mock_use();
+	before = GC_malloc(32);
+	GC_register_disclaim_proc(BDW_NORMAL, disclaim, 0);
+	p = GC_malloc(32);
+	GC_malloc_atomic(32);
+	CHECK_EQ(finalizers(), 1);
+	CHECK(!mock_finalize(before));
+	die(p);
+	die(p);
+	CHECK_EQ(calls, 1);
+}
+
+TEST(freed_objects_are_not_shown)
+{
+	unsigned int kind = make_kind(0);
+
+	GC_free(GC_malloc_kind(48, kind));
+	CHECK_EQ(finalizers(), 0);
+}
+
+TEST(no_such_kind)
+{
+	mock_use();
+	GC_register_disclaim_proc(-1, disclaim, 0);
+	GC_register_disclaim_proc(BDW_KINDS_MAX, disclaim, 0);
+	GC_malloc(10);
+	CHECK_EQ(finalizers(), 0);
+}
+
+static void *ended;
+
+static void on_end(void *object, void *data)
+{
+	CHECK(data == &calls);
+	ended = object;
+}
+
+TEST(closures)
+{
+	static const struct GC_finalizer_closure closure = { on_end, &calls };
+	char *p;
+
+	mock_use();
+	p = GC_finalized_malloc(100, &closure);
+	CHECK(p && GC_base(p) == p - 8 && GC_size(p) >= 108);
+	die(p - 8);
+	CHECK(!ended);
+	die(p - 8);
+	CHECK(ended == p);
+	GC_set_warn_proc(GC_ignore_warn_proc);
+	CHECK(!GC_finalized_malloc(1ul << 50, &closure));
 }
 
 TEST_MAIN
