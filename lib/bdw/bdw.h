@@ -207,7 +207,7 @@ void bdw_die(const char *what, const char *format, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
 
 /* report.c */
-extern int bdw_print_stats, bdw_print_maps;
+extern int bdw_print_stats, bdw_print_maps, bdw_dump_regularly;
 void bdw_report(void);
 
 

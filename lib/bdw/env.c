@@ -2,7 +2,6 @@
 /*
  * bdwgc's environment variables, of which GCHEAP_* of the same meaning have the last word.
  * Most are set to anything, 0 as well, to be on. Unknown here, and without effect:
- *   GC_DUMP_REGULARLY	not yet
  *   GC_RETRY_SIGNALS GC_USE_GETWRITEWATCH	there are no signals, no way to choose
  *   GC_LARGE_ALLOC_WARN_INTERVAL GC_NO_BLACKLIST_WARNING	no such warnings
  *   GC_BACKTRACES GC_COLLECT_AT_MALLOC	Debian's has not
@@ -122,6 +121,13 @@ static void bdw_env_incremental(const char *value, int *unused)
 	GC_enable_incremental();
 }
 
+/* One at once, others with each collection. */
+static void bdw_env_dump(const char *value, int *on)
+{
+	*on = 1;
+	GC_dump();
+}
+
 /* Free pages stay in spans then. */
 static void bdw_env_unmap(const char *value, int *unused)
 {
@@ -145,6 +151,7 @@ static const struct {
 	{ "GC_PRINT_STATS", bdw_env_on, &bdw_print_stats, NULL },
 	{ "GC_PRINT_VERBOSE_STATS", bdw_env_verbose, &bdw_print_stats, NULL },
 	{ "GC_PRINT_ADDRESS_MAP", bdw_env_on, &bdw_print_maps, NULL },
+	{ "GC_DUMP_REGULARLY", bdw_env_dump, &bdw_dump_regularly, NULL },
 	{ "GC_FIND_LEAK", bdw_env_on, &GC_find_leak, NULL },
 	{ "GC_FINDLEAK_DELAY_FREE", bdw_env_on, &bdw_findleak_delay_free, NULL },
 	{ "GC_LOOP_ON_ABORT", bdw_env_on, &bdw_loop_on_abort, NULL },

@@ -4,6 +4,7 @@
 
 int bdw_print_stats;		/* GC_PRINT_STATS 1, GC_PRINT_VERBOSE_STATS 2 */
 int bdw_print_maps;		/* GC_PRINT_ADDRESS_MAP */
+int bdw_dump_regularly;		/* GC_DUMP_REGULARLY */
 
 #define US(ns)	((unsigned long)(ns) / 1000)
 #define KIB(b)	((unsigned long)(b) >> 10)
@@ -32,7 +33,8 @@ void bdw_report(void)
 	struct gcheap_stats s;
 	uint64_t last = READ_ONCE(told);
 
-	if (likely(!(bdw_print_stats | bdw_print_maps)) || gcheap_stats(&s) || s.cycles == last)
+	if (likely(!(bdw_print_stats | bdw_print_maps | bdw_dump_regularly)) ||
+	    gcheap_stats(&s) || s.cycles == last)
 		return;
 	if (!__atomic_compare_exchange_n(&told, &last, s.cycles, false, __ATOMIC_RELAXED,
 					 __ATOMIC_RELAXED))
@@ -41,6 +43,8 @@ void bdw_report(void)
 		bdw_report_collection(&s);
 	if (bdw_print_maps)
 		bdw_log_maps();
+	if (bdw_dump_regularly)
+		GC_dump();
 }
 
 __attribute__((destructor)) static void bdw_report_all(void)

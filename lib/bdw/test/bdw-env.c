@@ -222,6 +222,12 @@ TEST(address_map)
 	SAYS(RUN("GC_PRINT_ADDRESS_MAP=1")->out, "[stack]");
 }
 
+TEST(dumps)
+{
+	SAYS(RUN("GC_DUMP_REGULARLY=1")->out, "***GC Dump collection #");
+	SAYS_NOT(RUN("GC_PRINT_STATS=0")->out, "***GC Dump");
+}
+
 int main(int argc, char **argv)
 {
 	return getenv(CHILD) ? child() : tap_main(argc, argv);
