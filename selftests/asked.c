@@ -585,10 +585,18 @@ TEST(answered_in_part)
 	CHECK_EQ(raw_status(&h).check_lost, 0);
 }
 
+static NOINLINE uintptr_t big(unsigned int cache)
+{
+	void *p = raw_try_large(&h, cache, 8192);
+
+	CHECK(p);
+	return HIDE(p);
+}
+
 /* A question ends when there is much to be scanned; but there are too many of them. */
 TEST(many_short_answers)
 {
-	enum { LENGTH = 60, BIG = 80 };
+	enum { LENGTH = 40, BIG = 80 };
 	unsigned int cache;
 	uintptr_t *root;
 
@@ -603,12 +611,12 @@ TEST(many_short_answers)
 
 		more->n = BIG;
 		for (int j = 0; j < BIG; j++)
-			more->hidden[j] = HIDE(raw_try_large(&h, cache, 10000));
+			more->hidden[j] = big(cache);
 		((struct node *)UNHIDE(n))->more = more;
 		root[0] = (uintptr_t)UNHIDE(n);
 	}
 	settle(&h);
-	timeout_ms = 200;
+	timeout_ms = 100;
 	manner = SLOW;
 	start_thread();
 	raw_unhold(&h);
