@@ -51,6 +51,8 @@ static void bdw_disclaim_show(void *object, void *dying)
 	struct bdw_disclaim *of = ((struct bdw_dying *)dying)->of;
 	int keep;
 
+	if (bdw_spares(object, bdw_disclaim_found, of))
+		return;
 	bdw_lock();
 	keep = of->proc(object);
 	bdw_unlock();
@@ -64,7 +66,7 @@ static void bdw_disclaim_found(void *object, void *of)
 	struct bdw_dying *d;
 	struct gch_object o;
 
-	if (!gch_object_start(object, &o))
+	if (bdw_spares(object, bdw_disclaim_found, of) || !gch_object_start(object, &o))
 		return;
 	d = bdw_dying_make(&o, of);
 	if (d && !gcheap_finalizer_set(object, bdw_disclaim_show, d))

@@ -67,11 +67,25 @@ static bool bdw_finalizers_left(void)
 	return s && READ_ONCE(s->finalizers);
 }
 
+/* All that there are now. Return: whether finalizers of the program's were among them. */
+static bool bdw_finalize_some(void)
+{
+	unsigned int spared = bdw_spared();
+
+	if (!bdw_finalizers_left() || gch_finalizers_all(&gch.heap0))
+		return false;
+	return (unsigned int)gcheap_finalizers_run() > bdw_spared() - spared;
+}
+
 /* Finalizers may set others. What another thread is running, or this one is in, goes on there. */
 GCH_API void GC_finalize_all(void)
 {
-	while (bdw_finalizers_left() && !gch_finalizers_all(&gch.heap0))
-		gcheap_finalizers_run();
+	if (bdw_finds_leaks())
+		return;
+	bdw_spare(1);
+	while (bdw_finalize_some())
+		;
+	bdw_spare(-1);
 }
 
 GCH_API int GC_should_invoke_finalizers(void)

@@ -46,6 +46,33 @@ void bdw_watch_start(bool plain)
 	pthread_mutex_unlock(&bdw_watch.lock);
 }
 
+/*
+ * GC_finalize_all() runs finalizers of what is alive. The library's are none of those: such an
+ * object is watched again.
+ */
+static int bdw_sparing;
+static unsigned int bdw_spared_objects;
+
+void bdw_spare(int delta)
+{
+	__atomic_fetch_add(&bdw_sparing, delta, __ATOMIC_SEQ_CST);
+}
+
+unsigned int bdw_spared(void)
+{
+	return __atomic_load_n(&bdw_spared_objects, __ATOMIC_RELAXED);
+}
+
+/* Whether an object that was found with such a finalizer need not be dead. */
+bool bdw_spares(void *object, GC_finalization_proc fn, void *data)
+{
+	if (likely(!__atomic_load_n(&bdw_sparing, __ATOMIC_SEQ_CST)))
+		return false;
+	gcheap_finalizer_set(object, fn, data);
+	__atomic_fetch_add(&bdw_spared_objects, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* A finalizer of the library's. */
 bool bdw_is_watcher(GC_finalization_proc fn)
 {

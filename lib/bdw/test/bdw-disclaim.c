@@ -7,6 +7,7 @@
 #include <gc/gc_disclaim.h>
 #include <gc/gc_inline.h>
 #include <gc/gc_mark.h>
+#include <gc/javaxfc.h>
 
 #define N		200	/* a few are kept by stale words */
 #define NOINLINE	__attribute__((noinline, noclone))
@@ -126,6 +127,29 @@ TEST(of_a_kind)
 TEST(of_a_kind_that_marks)
 {
 	check_kind(1);
+}
+
+static void GC_CALLBACK finalized(void *object, void *count)
+{
+	++*(int *)count;
+}
+
+/* That is for finalizers. */
+TEST(not_by_finalize_all)
+{
+	unsigned int kind = make_kind(1);
+	static int count;
+	void *other = GC_MALLOC(16);
+
+	GC_register_finalizer_no_order(other, finalized, &count, NULL, NULL);
+	keep_some(kind);
+	GC_finalize_all();
+	CHECK_EQ(count, 1);
+	collect(2, kind);
+	CHECK_EQ(calls, 0);
+	drop();
+	collect(4, kind);
+	CHECK_MOST(calls, N);
 }
 
 static NOINLINE void make_and_free(unsigned int kind)
