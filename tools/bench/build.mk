@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Benchmarks: each source once for libgcheap and, if there is something to compare,
-# once for Debian's libgc, into build/bench/. What is there in Go as well, if there is Go.
+# once for Debian's libgc, into build/bench/. "dropin" is written for libgc, and runs on both
+# of it. What is there in Go as well, if there is Go.
 
 BP        := $(O)/bench
 BP_SRC    := $(wildcard tools/bench/*.c)
@@ -8,8 +9,9 @@ BP_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Ilib/include -pthread
 BP_HDR    := $(wildcard tools/bench/*.h)
 BP_ALL    := $(BP_SRC:tools/bench/%.c=%)
 BP_BOTH   := $(filter-out flips locality moves pauses,$(BP_ALL))
+BP_GCHEAP := $(filter-out dropin,$(BP_ALL))
 
-bench-progs: $(BP_ALL:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
+bench-progs: $(BP_GCHEAP:%=$(BP)/%.gcheap) $(BP_BOTH:%=$(BP)/%.libgc) \
 	$(if $(shell command -v go),$(BP)/trees.go $(BP)/frag.go)
 
 $(BP)/%.go: tools/bench/%.go
