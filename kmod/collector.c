@@ -296,7 +296,7 @@ static int attempt(struct gch *g, bool first, bool full)
 	gch_mm_leave(&g->world);
 	if (bad.error)
 		report_root(g, &bad);
-	return err == -ETIMEDOUT || err == -EBUSY ? -EAGAIN : err;
+	return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 
 /* Return: 0, or -ENXIO: the heap has died, and its pages are to go at once (R9). */
@@ -321,7 +321,7 @@ static int mark(struct gch *g, bool full)
 {
 	int err = -EAGAIN, i, tries = 0;
 
-	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && err == -EAGAIN; i++) {
+	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && gch_may_try_again(g, err); i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;
 		if (i && !gch_await_shown(g))
@@ -330,7 +330,7 @@ static int mark(struct gch *g, bool full)
 		tries += !gch_roots_many_missing(&g->roots);
 	}
 	gch_set_awaiting(g, false);
-	return err;
+	return err == -EBUSY ? -EAGAIN : err;
 }
 
 /*
@@ -655,16 +655,18 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 		q->hold += delta;
 	*count = q->hold;
 	asked = q->asked;
+	if (!err && delta > 0)
+		q->holding++;
 	spin_unlock(&q->wait.lock);
 	if (err || delta < 0)
 		return err;
 	err = await(g, asked, false);
 	if (!err && wait_event_killable(q->wait, !READ_ONCE(q->tidying) || READ_ONCE(g->dead)))
 		err = -EINTR;
-	if (err) {
-		spin_lock(&q->wait.lock);
+	spin_lock(&q->wait.lock);
+	q->holding--;
+	if (err)
 		*count = --q->hold;
-		spin_unlock(&q->wait.lock);
-	}
+	spin_unlock(&q->wait.lock);
 	return err;
 }

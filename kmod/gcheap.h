@@ -77,7 +77,8 @@ enum {				/* gch_requests.want */
  * @begun, @tried: attempts begun and finished: tried <= begun <= asked <= begun + 1
  * @result: of the last one finished; @good: the last that was completed
  * @want: of the one asked for
- * @hold: reasons not to collect by oneself; @tidying: the heap is being compacted by itself,
+ * @hold: reasons not to collect by oneself; @holding: threads that wait for the end of what
+ *	has begun, having one; @tidying: the heap is being compacted by itself,
  *	which is no attempt, and yet collects
  * All under wait.lock.
  */
@@ -88,6 +89,7 @@ struct gch_requests {
 	int result;
 	u32 want;
 	u32 hold;
+	u32 holding;
 	bool tidying;
 };
 
@@ -391,6 +393,7 @@ bool gch_link_write(struct gch_heap *h, u64 addr);
 void gch_links_bring(struct gch *g);
 void gch_set_awaiting(struct gch *g, bool on);
 int gch_check_shown(struct gch *g);
+bool gch_may_try_again(struct gch *g, int err);
 bool gch_await_shown(struct gch *g);
 int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);

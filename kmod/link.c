@@ -103,6 +103,17 @@ int gch_check_shown(struct gch *g)
 }
 
 /**
+ * gch_may_try_again() - whether a pause or an attempt that has ended so may be followed by another
+ *
+ * One that has found a thread with an address hidden is not while somebody waits for the
+ * collection's end in order that there is none (gch_hold()): it may be the same thread.
+ */
+bool gch_may_try_again(struct gch *g, int err)
+{
+	return err == -EAGAIN || (err == -EBUSY && !READ_ONCE(g->req.holding));
+}
+
+/**
  * gch_await_shown() - after gch_check_shown() has failed: until there is none, with the program
  *	running
  *
@@ -116,7 +127,7 @@ bool gch_await_shown(struct gch *g)
 
 	if (!hides)
 		return false;
-	for (i = 0; hides && i < HIDDEN_TICKS; i++) {
+	for (i = 0; hides && i < HIDDEN_TICKS && gch_may_try_again(g, -EBUSY); i++) {
 		schedule_timeout_uninterruptible(1);
 		env_lock(&g->core.lock);
 		hides = gch_thread_hides(&g->core);

@@ -372,7 +372,7 @@ static int trace_pauses(struct gch *g, struct gch_root_fault *bad)
 	err = trace_pause(g, 0, &check);
 	if (err == -EAGAIN)
 		err = gch_roots_show_taken(g) ?: -EAGAIN;
-	for (i = 0; (err == -EAGAIN || err == -EBUSY) && i < PAUSES; i++) {
+	for (i = 0; gch_may_try_again(g, err) && i < PAUSES; i++) {
 		if (err == -EBUSY)
 			gch_await_shown(g);
 		else if (i)

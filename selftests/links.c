@@ -704,6 +704,30 @@ TEST(hidden)
 	CHECK_EQ(word[0], 0);
 }
 
+/* Nor does a thread that hides one wait for itself, when it waits for a collection's end. */
+TEST(hidden_and_held)
+{
+	volatile uint32_t *hidden;
+	uint64_t pauses;
+	pthread_t t;
+
+	start();
+	hidden = &h.tcbs[raw_thread].hidden;
+	*hidden = 1;
+	pauses = raw_status(&h).pauses;
+	t = spawn(collect_once, NULL);
+	while (raw_status(&h).pauses < pauses + 2)
+		usleep(1000);
+	pauses = raw_status(&h).pauses;
+	raw_hold(&h);
+	CHECK(raw_status(&h).pauses - pauses < 20);
+	*hidden = 0;
+	raw_unhold(&h);
+	pthread_join(t, NULL);
+	CHECK(mark_result == 0 || mark_result == EAGAIN);
+	collect();
+}
+
 static atomic_int turn, times_waited;
 static atomic_bool over;
 

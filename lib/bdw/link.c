@@ -47,8 +47,11 @@ static int bdw_link_set(const char *call, uint32_t flags, void **link, const voi
 	return GC_NO_MEMORY;
 }
 
+/* While leaks are looked for there are none, as with bdwgc. */
 GCH_API int GC_general_register_disappearing_link(void **link, const void *object)
 {
+	if (bdw_finds_leaks())
+		return GC_UNIMPLEMENTED;
 	if (!bdw_aligned(link))
 		bdw_bad_link(__func__);
 	return bdw_link_set(__func__, 0, link, object);
@@ -58,6 +61,8 @@ GCH_API int GC_register_disappearing_link(void **link)
 {
 	void *object = gcheap_base(link);
 
+	if (bdw_finds_leaks())
+		return GC_UNIMPLEMENTED;
 	if (!object || !bdw_aligned(link))
 		bdw_bad_link(__func__);
 	return bdw_link_set(__func__, 0, link, object);
@@ -65,6 +70,8 @@ GCH_API int GC_register_disappearing_link(void **link)
 
 GCH_API int GC_register_long_link(void **link, const void *object)
 {
+	if (bdw_finds_leaks())
+		return GC_UNIMPLEMENTED;
 	if (!bdw_aligned(link))
 		bdw_bad_link(__func__);
 	return bdw_link_set(__func__, GCHEAP_LINK_LONG, link, object);
