@@ -39,7 +39,7 @@ void gch_ask_push(struct gch_heap *h, struct gch_slot *s, u32 id)
 }
 
 /* The first of the list leaves it. World stopped, and nobody marks. */
-static void pop(struct gch_heap *h)
+static void ask_pop(struct gch_heap *h)
 {
 	struct gch_slot *s = gch_slot(h, h->ask_head - 1);
 
@@ -218,7 +218,7 @@ u32 gch_ask_take(struct gch_heap *h, u64 *addr, u32 max)
 		for (w = 0; w < words && n < max; w++)
 			n += take_word(h, h->ask_head - 1, w, addr + n, max - n);
 		if (n < max)
-			pop(h);
+			ask_pop(h);
 	}
 	return n;
 }
@@ -243,7 +243,7 @@ void gch_ask_skip(struct gch_heap *h)
 		for (w = 0; w < gch_bit_words(d->ncells); w++)
 			while (take_word(h, id, w, &none, 1))
 				;
-		pop(h);
+		ask_pop(h);
 	}
 }
 
