@@ -91,11 +91,12 @@ static struct gcheap_cache *gch_make_class(struct gcheap *h, enum gch_kind kind,
 
 	pthread_mutex_lock(&gch.lock);
 	c = *place;
-	if (!c)
+	if (!c) {
 		c = gch_cache_of_kind(h, kind, gch_class_cell(class));
-	if (c) {
-		__atomic_store_n(place, c, __ATOMIC_RELEASE);
-		gch_publish(h, kind, class, c);
+		if (c) {
+			__atomic_store_n(place, c, __ATOMIC_RELEASE);
+			gch_publish(h, kind, class, c);
+		}
 	}
 	pthread_mutex_unlock(&gch.lock);
 	return c;

@@ -75,6 +75,7 @@ static int gch_finalizer_set(struct gcheap *h, void *object, struct gch_final wa
 		if (!f)
 			return -ENOMEM;
 		*f = want;
+		f->order = order;
 	}
 	err = gch_finalizer_tell(h, object, f ? gch_cookie(f) : 0, order, &old);
 	if (!err)

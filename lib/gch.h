@@ -97,17 +97,18 @@ struct gch_start {
 	bool ended;
 };
 
-struct gch_final {
-	gcheap_finalizer_fn fn;
-	void *data;
-};
-
 /* When it comes, beside others: see uapi/gcheap.h. */
 enum gch_order {
 	GCH_UNORDERED	= 0,
 	GCH_ORDERED	= GCHEAP_FINALIZER_ORDERED,
 	GCH_BUT_SELF	= GCHEAP_FINALIZER_BUT_SELF,
 	GCH_UNREACHABLE	= GCHEAP_FINALIZER_UNREACHABLE,
+};
+
+struct gch_final {
+	gcheap_finalizer_fn fn;
+	void *data;
+	enum gch_order order;
 };
 
 struct gch_pin {

@@ -130,7 +130,9 @@ void bdw_reveal_end(void);
 /* watch.c: objects that the library is told of when they have died */
 void bdw_watch_start(bool plain);
 bool bdw_is_watcher(GC_finalization_proc fn);
-void bdw_spare(int delta);
+void bdw_spare_begin(void);
+void bdw_spare_end(void);
+void bdw_spare_settle(void);
 unsigned int bdw_spared(void);
 bool bdw_spares(void *object, GC_finalization_proc fn, void *data);
 void *bdw_born(void *object, unsigned int kind);

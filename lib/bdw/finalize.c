@@ -30,27 +30,27 @@ static void bdw_finalizer(void *object, struct gch_final want, enum gch_order or
 GCH_API void GC_register_finalizer(void *object, GC_finalization_proc fn, void *data,
 				   GC_finalization_proc *old_fn, void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_ORDERED, old_fn, old_data);
+	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_ORDERED, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_ignore_self(void *object, GC_finalization_proc fn,
 					       void *data, GC_finalization_proc *old_fn,
 					       void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_BUT_SELF, old_fn, old_data);
+	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_BUT_SELF, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_no_order(void *object, GC_finalization_proc fn, void *data,
 					    GC_finalization_proc *old_fn, void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ fn, data }, GCH_UNORDERED, old_fn, old_data);
+	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_UNORDERED, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_unreachable(void *object, GC_finalization_proc fn,
 					       void *data, GC_finalization_proc *old_fn,
 					       void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ fn, data },
+	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data },
 		      READ_ONCE(GC_java_finalization) ? GCH_UNREACHABLE : GCH_ORDERED,
 		      old_fn, old_data);
 }
@@ -82,10 +82,10 @@ GCH_API void GC_finalize_all(void)
 {
 	if (bdw_finds_leaks())
 		return;
-	bdw_spare(1);
+	bdw_spare_begin();
 	while (bdw_finalize_some())
 		;
-	bdw_spare(-1);
+	bdw_spare_end();
 }
 
 GCH_API int GC_should_invoke_finalizers(void)

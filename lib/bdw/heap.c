@@ -67,6 +67,7 @@ void bdw_enter(void)
 	bdw_notify();
 	bdw_callback_notice();
 	bdw_leak_notice();
+	bdw_spare_settle();
 	if (bdw_leak_report())
 		bdw_errors_found();
 }

@@ -153,6 +153,9 @@ bool bdw_leak_report(void)
 {
 	unsigned int n = 0;
 
+	/* A forked child has none: they are its parent's to tell of. */
+	if (unlikely(gch.heap0.dead))
+		return false;
 	if (unlikely(READ_ONCE(bdw_leak.nsmashed)))
 		n += bdw_leak_tell_smashed();
 	if (unlikely(READ_ONCE(bdw_leak.n)))
@@ -173,19 +176,18 @@ void bdw_errors_found(void)
 
 static void bdw_leak_last(void)
 {
-	if (bdw_finds_leaks())
+	if (bdw_finds_leaks() && !gch.heap0.dead)
 		GC_gcollect();
 }
 
 /* Objects from before, if they have no finalizer of the program's. */
 static void GC_CALLBACK bdw_leak_adopt(void *object, size_t size, void *unused)
 {
-	GC_finalization_proc was = NULL;
-	void *data;
+	struct gch_final was, ours = { .fn = bdw_leak_found };
 
-	if (!gcheap_finalizer_swap(object, bdw_leak_found, NULL, &was, &data) &&
-	    was && was != bdw_leak_found)
-		gcheap_finalizer_set(object, was, data);
+	if (!gch_finalizer_swap(object, ours, GCH_UNORDERED, &was) && was.fn &&
+	    was.fn != bdw_leak_found)
+		gch_finalizer_swap(object, was, was.order, &ours);
 }
 
 static bool bdw_leak_begins(void)

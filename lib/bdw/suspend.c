@@ -173,6 +173,13 @@ static struct bdw_member *bdw_member_make(void)
 	return bdw_member_free();
 }
 
+static pthread_key_t bdw_member_key;	/* whose threads have not left by themselves */
+
+static void bdw_member_ended(void *unused)
+{
+	bdw_suspend_leave();
+}
+
 /* While the world is stopped nobody joins it. Without memory for it a thread is not stopped. */
 void bdw_suspend_join(void)
 {
@@ -185,6 +192,7 @@ void bdw_suspend_join(void)
 	if (m) {
 		*m = (struct bdw_member){ .next = m->next, .id = pthread_self(), .tid = gettid() };
 		bdw_self = m;
+		pthread_setspecific(bdw_member_key, m);
 	}
 	bdw_unlock();
 }
@@ -216,6 +224,7 @@ static void bdw_suspend_forked(void)
 __attribute__((constructor)) static void bdw_suspend_first(void)
 {
 	pthread_atfork(NULL, NULL, bdw_suspend_forked);
+	pthread_key_create(&bdw_member_key, bdw_member_ended);
 	if (gettid() == getpid())
 		bdw_suspend_join();
 }
@@ -266,9 +275,10 @@ static pthread_mutex_t *bdw_lock_number(size_t i)
 	return i < BDW_BELOW ? bdw_below[i] : __start_bdw_locks[i - BDW_BELOW];
 }
 
-static void bdw_locks_leave(size_t n)
+/* All up to @n, but for the first @kept. */
+static void bdw_locks_leave(size_t n, size_t kept)
 {
-	while (n--)
+	while (n-- > kept)
 		pthread_mutex_unlock(bdw_lock_number(n));
 }
 
@@ -277,7 +287,7 @@ static bool bdw_locks_try(void)
 	for (size_t i = 0; i < bdw_locks(); i++) {
 		if (!pthread_mutex_trylock(bdw_lock_number(i)))
 			continue;
-		bdw_locks_leave(i);
+		bdw_locks_leave(i, 0);
 		return false;
 	}
 	return true;
@@ -305,17 +315,22 @@ static void bdw_stop_those(const struct bdw_stopping *s)
 			bdw_await(m);
 }
 
-/* The allocation lock is kept. */
+/*
+ * The allocation lock is kept, and while the world is stopped dl_lock, which whoever collects
+ * takes before it: the caller may collect.
+ */
 static int bdw_stop_try(struct dl_phdr_info *info, size_t size, void *stopping)
 {
+	const struct bdw_stopping *s = stopping;
+
 	if (!bdw_trylock())
 		return BDW_AGAIN;
 	if (!bdw_locks_try()) {
 		bdw_unlock();
 		return BDW_AGAIN;
 	}
-	bdw_stop_those(stopping);
-	bdw_locks_leave(bdw_locks());
+	bdw_stop_those(s);
+	bdw_locks_leave(bdw_locks(), s->why == BDW_STOPPED);
 	return BDW_DONE;
 }
 
@@ -404,4 +419,5 @@ GCH_API void GC_start_world_external(void)
 		if (bdw_is_other(m))
 			bdw_resume(m, BDW_STOPPED);
 	bdw_unlock();
+	pthread_mutex_unlock(&gch.dl_lock);
 }

@@ -98,8 +98,16 @@ GCH_API void GC_pthread_exit(void *result)
 	gch_pthread_exit(result);
 }
 
+/* As with bdwgc, the signal that threads are stopped by (suspend.c) is none to be blocked. */
 GCH_API int GC_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
+	sigset_t most;
+
+	if (set && (how == SIG_BLOCK || how == SIG_SETMASK)) {
+		most = *set;
+		sigdelset(&most, GC_get_suspend_signal());
+		set = &most;
+	}
 	return pthread_sigmask(how, set, old);
 }
 

@@ -48,14 +48,48 @@ void bdw_watch_start(bool plain)
 
 /*
  * GC_finalize_all() runs finalizers of what is alive. The library's are none of those: such an
- * object is watched again.
+ * object is watched again. So it is for as long as there may be some that were queued by such a
+ * call, or are in the hands of who runs them; of dead ones later is early enough.
  */
-static int bdw_sparing;
+static unsigned int bdw_sparers;	/* calls under way; under bdw_watch.lock */
+static bool bdw_sparing;
 static unsigned int bdw_spared_objects;
 
-void bdw_spare(int delta)
+void bdw_spare_begin(void)
 {
-	__atomic_fetch_add(&bdw_sparing, delta, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&bdw_watch.lock);
+	bdw_sparers++;
+	__atomic_store_n(&bdw_sparing, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&bdw_watch.lock);
+}
+
+static void bdw_spare_settle_locked(void)
+{
+	const struct gcheap_status *s = bdw_status();
+
+	if (bdw_sparers || pthread_mutex_trylock(&gch.run_lock))
+		return;
+	if (!s || !READ_ONCE(s->finalizers_ready))
+		__atomic_store_n(&bdw_sparing, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&gch.run_lock);
+}
+
+void bdw_spare_end(void)
+{
+	pthread_mutex_lock(&bdw_watch.lock);
+	bdw_sparers--;
+	bdw_spare_settle_locked();
+	pthread_mutex_unlock(&bdw_watch.lock);
+}
+
+/* From time to time, should a call have ended within a finalizer. */
+void bdw_spare_settle(void)
+{
+	if (likely(!READ_ONCE(bdw_sparing)))
+		return;
+	pthread_mutex_lock(&bdw_watch.lock);
+	bdw_spare_settle_locked();
+	pthread_mutex_unlock(&bdw_watch.lock);
 }
 
 unsigned int bdw_spared(void)

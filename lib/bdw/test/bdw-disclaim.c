@@ -152,6 +152,29 @@ TEST(not_by_finalize_all)
 	CHECK_MOST(calls, N);
 }
 
+static void GC_CALLBACK finalizes_all(void *object, void *count)
+{
+	++*(int *)count;
+	GC_finalize_all();
+}
+
+TEST(nor_by_finalizers_that_do)
+{
+	unsigned int kind = make_kind(1);
+	static int count;
+
+	for (int i = 0; i < 3; i++)
+		GC_register_finalizer_no_order(GC_MALLOC(16), finalizes_all, &count, NULL, NULL);
+	keep_some(kind);
+	GC_finalize_all();
+	CHECK_EQ(count, 3);
+	collect(2, kind);
+	CHECK_EQ(calls, 0);
+	drop();
+	collect(5, kind);
+	CHECK_MOST(calls, N);
+}
+
 static NOINLINE void make_and_free(unsigned int kind)
 {
 	for (int i = 0; i < N; i++)

@@ -193,6 +193,31 @@ TEST(a_thread_itself)
 	CHECK(done);
 }
 
+static void *runs_masked(void *turn)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	return runs(turn);
+}
+
+/* As libraries have it in threads of their own. */
+TEST(a_thread_that_takes_no_signals)
+{
+	pthread_t t;
+
+	GC_INIT();
+	t = start(runs_masked, (void *)&turns[0]);
+	await_turn(&turns[0]);
+	GC_stop_world_external();
+	CHECK(!turns_meanwhile(&turns[0]));
+	GC_start_world_external();
+	await_turn(&turns[0]);
+	stop = 1;
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 static volatile int blocked, unblock;
 
 static void *block(void *arg)
