@@ -195,6 +195,7 @@ static int finalize_all(struct gch *g)
 	int err = 0;
 	bool ask;
 
+	gch_callback_begin(g);
 	env_lock(&g->core.lock);
 	gch_cycle_finish(&g->core);
 	gch_cycle_verify(g);
@@ -635,6 +636,24 @@ bool gch_collect_for_pressure(struct gch *g)
 	       request(g, false, GCH_WANT_FULL);
 }
 
+/* Whether the caller hides an address (gcheap_tcb.hidden): it does until its call is over. */
+static bool caller_hides(struct gch *g)
+{
+	const struct gcheap_tcb *t;
+	bool hides = false;
+	u32 i;
+
+	env_lock(&g->core.lock);
+	for (i = 0; !hides && i < g->core.max_threads; i++) {
+		if (!g->core.thread[i] || !gch_world_is(&g->world, i))
+			continue;
+		t = g->core.ops->tcb(&g->core, i);
+		hides = t && READ_ONCE(t->hidden);
+	}
+	env_unlock(&g->core.lock);
+	return hides;
+}
+
 /**
  * gch_hold() - count reasons not to collect by oneself
  *
@@ -645,6 +664,7 @@ bool gch_collect_for_pressure(struct gch *g)
 int gch_hold(struct gch *g, int delta, u32 *count)
 {
 	struct gch_requests *q = &g->req;
+	bool hides = delta > 0 && caller_hides(g);
 	int err = 0;
 	u64 asked;
 
@@ -655,8 +675,8 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 		q->hold += delta;
 	*count = q->hold;
 	asked = q->asked;
-	if (!err && delta > 0)
-		q->holding++;
+	if (!err)
+		q->holding += hides;
 	spin_unlock(&q->wait.lock);
 	if (err || delta < 0)
 		return err;
@@ -664,7 +684,7 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 	if (!err && wait_event_killable(q->wait, !READ_ONCE(q->tidying) || READ_ONCE(g->dead)))
 		err = -EINTR;
 	spin_lock(&q->wait.lock);
-	q->holding--;
+	q->holding -= hides;
 	if (err)
 		*count = --q->hold;
 	spin_unlock(&q->wait.lock);

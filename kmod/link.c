@@ -105,8 +105,8 @@ int gch_check_shown(struct gch *g)
 /**
  * gch_may_try_again() - whether a pause or an attempt that has ended so may be followed by another
  *
- * One that has found a thread with an address hidden is not while somebody waits for the
- * collection's end in order that there is none (gch_hold()): it may be the same thread.
+ * One that has found a thread with an address hidden is not while such a thread waits for the
+ * collection's end in order that there is none (gch_hold()).
  */
 bool gch_may_try_again(struct gch *g, int err)
 {

@@ -431,10 +431,11 @@ static int ask_pause(struct gch *g)
 	err = gch_world_stop(&g->world, STOP_TIMEOUT_NS);
 	t1 = ktime_get_ns();
 	if (!err) {
-		gch_callback_begin(g);
-		do
+		/* The budget says how many; each has the time that a pause's have. */
+		do {
+			gch_callback_begin(g);
 			err = gch_callback_ask_about(g);
-		while (!err && finalize_until(g, t1 + READ_ONCE(g->pause_budget)));
+		} while (!err && finalize_until(g, t1 + READ_ONCE(g->pause_budget)));
 		gch_world_start(&g->world);
 		t2 = ktime_get_ns();
 		gch_stat_pause(g, t1 - t0, t2 - t0);
@@ -447,15 +448,18 @@ static int ask_pause(struct gch *g)
 /* With the program running, but for these pauses: 0, or -errno of an attempt. */
 static int finalize_all(struct gch *g)
 {
-	int err, tries = 0;
+	int err, tries;
 
 	do {
 		err = drain_and(g, finalize);
 		if (err || !gch_ask_left(&g->core))
 			return err;
 		/* It would be a pity about all that is marked. */
-		while ((err = ask_pause(g)) == -EAGAIN && ++tries < PAUSES)
-			;
+		for (tries = 0; (err = ask_pause(g)) == -EAGAIN && tries < PAUSES; tries++) {
+			if (gch_mm_deserted(&g->world))
+				return -ENXIO;
+			schedule_timeout_uninterruptible(1);
+		}
 	} while (!err);
 	return err;
 }

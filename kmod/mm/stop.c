@@ -59,6 +59,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/jobctl.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -954,7 +955,9 @@ bool gch_world_halted(struct gch_world *w, u32 slot)
 
 	rcu_read_lock();
 	t = xa_load(&w->slots, slot);
+	/* A control group freezes by a trap, all others otherwise. */
 	halted = t && (task_is_stopped_or_traced(t->task) ||
+		       READ_ONCE(t->task->jobctl) & JOBCTL_TRAP_FREEZE ||
 		       READ_ONCE(t->task->__state) & TASK_FROZEN);
 	rcu_read_unlock();
 	return halted;
