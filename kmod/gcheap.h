@@ -78,8 +78,8 @@ enum {				/* gch_requests.want */
  * @result: of the last one finished; @good: the last that was completed
  * @want: of the one asked for
  * @hold: reasons not to collect by oneself; @holding: threads that wait for the end of what
- *	has begun, having one, and hide an address meanwhile; @tidying: the heap is being compacted by itself,
- *	which is no attempt, and yet collects
+ *	has begun, having one, and hide an address meanwhile; @tidying: the heap is being
+ *	compacted by itself, which is no attempt, and yet collects
  * All under wait.lock.
  */
 struct gch_requests {
