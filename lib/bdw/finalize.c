@@ -6,9 +6,10 @@
  * What is no object of the heap has no finalizer, without complaint. While leaks are looked for
  * there are none, as with bdwgc. One of the library's own is nobody's to know.
  */
-static void bdw_finalizer(void *object, struct gch_final want, enum gch_order order,
-			  GC_finalization_proc *old_fn, void **old_data)
+static void bdw_finalizer(void *object, GC_finalization_proc fn, void *data,
+			  enum gch_order order, GC_finalization_proc *old_fn, void **old_data)
 {
+	struct gch_final want = { .fn = fn, .data = data };
 	struct gch_final was = { 0 };
 	int err;
 
@@ -30,27 +31,27 @@ static void bdw_finalizer(void *object, struct gch_final want, enum gch_order or
 GCH_API void GC_register_finalizer(void *object, GC_finalization_proc fn, void *data,
 				   GC_finalization_proc *old_fn, void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_ORDERED, old_fn, old_data);
+	bdw_finalizer(object, fn, data, GCH_ORDERED, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_ignore_self(void *object, GC_finalization_proc fn,
 					       void *data, GC_finalization_proc *old_fn,
 					       void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_BUT_SELF, old_fn, old_data);
+	bdw_finalizer(object, fn, data, GCH_BUT_SELF, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_no_order(void *object, GC_finalization_proc fn, void *data,
 					    GC_finalization_proc *old_fn, void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data }, GCH_UNORDERED, old_fn, old_data);
+	bdw_finalizer(object, fn, data, GCH_UNORDERED, old_fn, old_data);
 }
 
 GCH_API void GC_register_finalizer_unreachable(void *object, GC_finalization_proc fn,
 					       void *data, GC_finalization_proc *old_fn,
 					       void **old_data)
 {
-	bdw_finalizer(object, (struct gch_final){ .fn = fn, .data = data },
+	bdw_finalizer(object, fn, data,
 		      READ_ONCE(GC_java_finalization) ? GCH_UNREACHABLE : GCH_ORDERED,
 		      old_fn, old_data);
 }
