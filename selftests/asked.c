@@ -19,7 +19,9 @@ struct node {
 
 static struct raw h;
 static unsigned int asked, leaves;
-static volatile enum { HONEST, SILENT, SILENT_LATER, PARTIAL, LIAR, LEAVING, SLOW, ROOMLESS } manner;
+static volatile enum {
+	HONEST, SILENT, SILENT_LATER, PARTIAL, LIAR, LEAVING, SLOW, ROOMLESS
+} manner;
 static volatile int honest;	/* PARTIAL: how often about objects, at first */
 static volatile unsigned int timeout_ms = 10000;
 static volatile uint64_t roots_asked, objects_asked, calls, faults, refused;
@@ -647,7 +649,7 @@ TEST(left_while_asked)
 	raw_verify(&h);
 }
 
-/* A program whose callback thread has been asked, for roots or about objects, and does not answer. */
+/* A program whose callback thread has been asked, for roots or about objects, and is silent. */
 static pid_t silent_program(bool concurrent, bool later, pid_t *thread)
 {
 	int ends[2];
