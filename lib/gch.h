@@ -371,6 +371,7 @@ int gch_pthread_timedjoin(pthread_t id, void **result, const struct timespec *un
 int gch_pthread_clockjoin(pthread_t id, void **result, clockid_t clock,
 			  const struct timespec *until);
 int gch_pthread_detach(pthread_t id);
+int gch_pthread_start(size_t stack, void *(*fn)(void *), void *arg);
 void gch_pthread_exit(void *result) __attribute__((noreturn));
 int gch_finalizer_swap(void *object, struct gch_final want, enum gch_order order,
 		       struct gch_final *was);

@@ -3,9 +3,6 @@
  * A thread of the program that marks for the collector. GCHEAP_LEND has the library make
  * one for the default heap; it takes no signals, and lives as long as the process.
  */
-#include <pthread.h>
-#include <signal.h>
-
 #include "gch.h"
 
 static void *gch_lent_run(void *unused)
@@ -21,21 +18,7 @@ static void *gch_lent_run(void *unused)
 /* From within the set-up of the default heap, which it waits for. */
 int gch_lend_start(void)
 {
-	pthread_attr_t attr;
-	sigset_t all, was;
-	pthread_t thread;
-	int err;
-
-	err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	err = gch_pthread_create(&thread, &attr, gch_lent_run, NULL);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
+	return gch_pthread_start(0, gch_lent_run, NULL);
 }
 
 GCH_API int gcheap_heap_lend(struct gcheap *h)

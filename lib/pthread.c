@@ -5,6 +5,7 @@
  * gone and not joined yet (rule R15). Both are kept in a record that is a root.
  */
 #include <dlfcn.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -223,6 +224,31 @@ void gch_pthread_exit(void *result)
 	if (s)
 		WRITE_ONCE(s->result, result);
 	gch_real.exit(result);
+}
+
+/*
+ * A thread of the library's own, which nobody joins and which takes no signals. @stack: bytes, 0: as
+ * others. Returns 0 or -errno.
+ */
+int gch_pthread_start(size_t stack, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all, was;
+	pthread_t thread;
+	int err;
+
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (stack)
+		pthread_attr_setstacksize(&attr, stack);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	err = gch_pthread_create(&thread, &attr, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_attr_destroy(&attr);
+	return -err;
 }
 
 void gch_start_setup(void)

@@ -9,7 +9,6 @@
  * that has always been so. It is no root, and takes no signals. What has to do with objects is in
  * memory that is none either.
  */
-#include <signal.h>
 #include <string.h>
 
 #include "bdw.h"
@@ -149,31 +148,11 @@ static void *bdw_callback_run(void *question)
 	return NULL;
 }
 
-static int bdw_thread_make(struct bdw_question *q)
-{
-	pthread_attr_t attr;
-	sigset_t all, was;
-	pthread_t thread;
-	int err;
-
-	err = pthread_attr_init(&attr);
-	if (err)
-		return err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, BDW_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	err = gch_pthread_create(&thread, &attr, bdw_callback_run, q);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
-}
-
 static int bdw_thread_start(void)
 {
 	struct bdw_question *q = gch_map(sizeof(*q));
 
-	return q ? bdw_thread_make(q) : ENOMEM;
+	return q ? gch_pthread_start(BDW_STACK, bdw_callback_run, q) : -ENOMEM;
 }
 
 static bool bdw_must_start(void)
@@ -218,7 +197,7 @@ void bdw_callback_start(void)
 	if (bdw_must_start()) {
 		err = bdw_thread_start();
 		if (err)
-			bdw_thread_is(-err);
+			bdw_thread_is(err);
 	}
 	err = bdw_await_start();
 	bdw_starting = false;
