@@ -2,11 +2,11 @@
 /* libgc's leaks, and objects that are shown before they go: who is watched, and what follows. */
 #include "../../selftests/tap.h"
 #include "../bdw/debug.h"
+#include "../bdw/test/said.h"
 #include "mock.h"
 
 #include <gc/gc_disclaim.h>
 #include <gc/gc_inline.h>
-#include <sys/mman.h>
 
 static unsigned int finalizers(void)
 {
@@ -14,26 +14,6 @@ static unsigned int finalizers(void)
 }
 
 /* ---- what is said */
-
-static int said_fd;
-
-static void listen_to(void)
-{
-	said_fd = memfd_create("said", 0);
-	CHECK(said_fd >= 0 && dup2(said_fd, 2) == 2);
-}
-
-static const char *said(void)
-{
-	static char text[20000];
-	static off_t done;
-	ssize_t n = pread(said_fd, text, sizeof(text) - 1, done);
-
-	CHECK(n >= 0);
-	text[n] = 0;
-	done += n;
-	return text;
-}
 
 static bool says(const char *text, const char *format, const void *object)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Objects that the program sees once more before they are given back. */
 #include "../../../selftests/tap.h"
+#include "wipe.h"
 #include <stdint.h>
 #define GC_THREADS
 #include <gc/gc.h>
@@ -15,14 +16,6 @@
 
 static void *volatile kept[N];
 static int calls, wrong;
-
-static NOINLINE void wipe(void)
-{
-	volatile char wiped[16384];
-
-	for (size_t i = 0; i < sizeof(wiped); i++)
-		wiped[i] = 0;
-}
 
 static NOINLINE void churn(void)
 {

@@ -4,6 +4,7 @@
  * or in registers.
  */
 #include "../../../selftests/tap.h"
+#include "wipe.h"
 #define GC_ATTR_DEPRECATED
 #include <gc/gc.h>
 #include <gc/javaxfc.h>
@@ -42,14 +43,6 @@ static struct node *make(long kind, long number, reg_t reg)
 	if (reg)
 		reg(n, finalize, NULL, NULL, NULL);
 	return n;
-}
-
-static __attribute__((noinline)) void wipe(void)
-{
-	volatile char space[16384];
-
-	for (size_t i = 0; i < sizeof(space); i++)
-		space[i] = 0;
 }
 
 static void collect(void)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Leaks: what is told of objects that nothing refers to and nobody has freed. */
 #include "../../../selftests/tap.h"
+#include "said.h"
+#include "wipe.h"
 #include <pthread.h>
-#include <sys/mman.h>
 #define GC_DEBUG
 #define GC_THREADS
 #define GC_ATTR_DEPRECATED
@@ -14,27 +15,6 @@
 static void *volatile kept[N];
 
 /* ---- what is said to stderr */
-
-static int said_fd;
-
-static void listen_to(void)
-{
-	said_fd = memfd_create("said", 0);
-	CHECK(said_fd >= 0 && dup2(said_fd, 2) == 2);
-}
-
-/* Since the last time. */
-static const char *said(void)
-{
-	static char text[60000];
-	static off_t done;
-	ssize_t n = pread(said_fd, text, sizeof(text) - 1, done);
-
-	CHECK(n >= 0);
-	text[n] = 0;
-	done += n;
-	return text;
-}
 
 static int count(const char *text, const char *what)
 {
@@ -58,14 +38,6 @@ static int count(const char *text, const char *what)
 	} while (0)
 
 /* ---- objects */
-
-static NOINLINE void wipe(void)
-{
-	volatile char wiped[16384];
-
-	for (size_t i = 0; i < sizeof(wiped); i++)
-		wiped[i] = 0;
-}
 
 static NOINLINE void collect(void)
 {

@@ -4,6 +4,7 @@
  * may be kept by what is left on the stack or in registers.
  */
 #include "../../../selftests/tap.h"
+#include "wipe.h"
 #include <pthread.h>
 #include <stdbool.h>
 #define GC_THREADS
@@ -14,14 +15,6 @@
 
 static GC_hidden_pointer *word;		/* not in a root */
 static void *kept[N];
-
-static __attribute__((noinline)) void wipe(void)
-{
-	volatile char space[16384];
-
-	for (size_t i = 0; i < sizeof(space); i++)
-		space[i] = 0;
-}
 
 static void collect(void)
 {
