@@ -227,8 +227,8 @@ void gch_pthread_exit(void *result)
 }
 
 /*
- * A thread of the library's own, which nobody joins and which takes no signals. @stack: bytes, 0: as
- * others. Returns 0 or -errno.
+ * A thread of the library's own, which nobody joins and which takes no signals. @stack: bytes,
+ * 0: as others. Returns 0 or -errno.
  */
 int gch_pthread_start(size_t stack, void *(*fn)(void *), void *arg)
 {
