@@ -322,6 +322,7 @@ static int mark(struct gch *g, bool full)
 {
 	int err = -EAGAIN, i, tries = 0;
 
+	g->hidden_ticks = 0;
 	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && gch_may_try_again(g, err); i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;

@@ -295,6 +295,7 @@ struct gch_flip {
  * @assists: slices marked by threads that came for memory: @assist_bytes, @assist_ns in
  *	all, waits included, of which there were @assist_waits
  * @awaiting: a pause has failed for gcheap_tcb.hidden: who has not set that waits
+ * @hidden_ticks: the collector's: so long it has waited for that in this cycle
  * @thawed: waits for the end of the frozen phases, and of the marking
  */
 struct gch {
@@ -343,6 +344,7 @@ struct gch {
 	struct gch_pace pace;
 	u64 assists, assist_bytes, assist_ns, assist_waits;
 	bool awaiting;
+	unsigned int hidden_ticks;
 	wait_queue_head_t thawed;
 
 	struct mutex fetch;	/* setup; handing finalizers out */

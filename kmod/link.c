@@ -16,6 +16,7 @@
 #define BATCH		16
 #define BRING_NS	(500 * NSEC_PER_MSEC)	/* for all of them at one time */
 #define HIDDEN_TICKS	20	/* to wait for threads that hide addresses, before a pause */
+#define HIDDEN_TICKS_MAX (2 * HZ)	/* before all pauses of a cycle */
 
 /**
  * gch_link_write() - write 0 to a word of the program's memory
@@ -106,11 +107,12 @@ int gch_check_shown(struct gch *g)
  * gch_may_try_again() - whether a pause or an attempt that has ended so may be followed by another
  *
  * One that has found a thread with an address hidden is not while such a thread waits for the
- * collection's end in order that there is none (gch_hold()).
+ * collection's end in order that there is none (gch_hold()), nor for long.
  */
 bool gch_may_try_again(struct gch *g, int err)
 {
-	return err == -EAGAIN || (err == -EBUSY && !READ_ONCE(g->req.holding));
+	return err == -EAGAIN || (err == -EBUSY && !READ_ONCE(g->req.holding) &&
+				  g->hidden_ticks < HIDDEN_TICKS_MAX);
 }
 
 /**
@@ -129,6 +131,7 @@ bool gch_await_shown(struct gch *g)
 		return false;
 	for (i = 0; hides && i < HIDDEN_TICKS && gch_may_try_again(g, -EBUSY); i++) {
 		schedule_timeout_uninterruptible(1);
+		g->hidden_ticks++;
 		env_lock(&g->core.lock);
 		hides = gch_thread_hides(&g->core);
 		env_unlock(&g->core.lock);

@@ -109,6 +109,7 @@ TEST(control_blocks_rewritten_all_the_time)
 	pthread_join(t, NULL);
 	raw_verify(&h);
 	memset(&h.tcbs[raw_thread].free_head, 0, 8);
+	h.tcbs[raw_thread].hidden = 0;
 	raw_flush(&h);
 	raw_collect(&h);
 	raw_verify(&h);
