@@ -484,6 +484,7 @@ struct gch_heap {
 
 	u32 phase;			/* written by phase.c only */
 	bool paused;			/* in FINALIZE: the world is stopped */
+	bool closed;			/* frozen in phase IDLE: it is being copied (copy.c) */
 	bool black;			/* what is handed out is marked: since TRACE began */
 	bool colour;			/* spans of the other one await the sweep */
 	u32 sweep_at;			/* next slot to sweep */
@@ -778,6 +779,12 @@ int gch_resize_here(struct gch_heap *h, const struct gch_ref *r, u64 bytes);
 int gch_resize_begin(struct gch_heap *h, u32 number, const struct gch_ref *r, u64 bytes, u32 *id);
 void gch_resize_end(struct gch_heap *h, u32 number, u64 addr, u64 *cookie);
 
+/* copy.c */
+int gch_copy_begin(struct gch_heap *to, const struct gch_heap *from);
+int gch_copy_span(struct gch_heap *to, const struct gch_heap *from, u32 id);
+void gch_copy_cells(struct gch_heap *to, struct gch_heap *from, u32 id);
+void gch_copy_end(struct gch_heap *to, const struct gch_heap *from);
+
 /* phase.c */
 void gch_phase_set(struct gch_heap *h, u32 phase);
 
@@ -808,10 +815,11 @@ static inline u32 gch_final_bucket(const struct gch_finals *f, u64 addr)
 	return env_hash64(addr, env_ctz64(f->cap));
 }
 
-/* The world is stopped or being stopped: structure must not change (I1). */
+/* The world is stopped or being stopped, or a copy is made: structure must not change (I1). */
 static inline bool gch_phase_frozen(const struct gch_heap *h)
 {
-	return (h->phase >= GCHEAP_PHASE_STOP && h->phase <= GCHEAP_PHASE_FINISH) || h->paused;
+	return (h->phase >= GCHEAP_PHASE_STOP && h->phase <= GCHEAP_PHASE_FINISH) ||
+	       h->paused || READ_ONCE(h->closed);
 }
 
 static inline struct gch_chunk *gch_chunk(const struct gch_heap *h, u32 c)

@@ -9,6 +9,7 @@ ulong gch_rules_off;
 #include "../core/ask.c"
 #include "../core/cache.c"
 #include "../core/check.c"
+#include "../core/copy.c"
 #include "../core/cycle.c"
 #include "../core/dirty.c"
 #include "../core/evacuate.c"

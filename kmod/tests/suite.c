@@ -45,6 +45,7 @@ SUITE(sweep, GCT_SWEEP_CASES);
 SUITE(vacant, GCT_VACANT_CASES);
 SUITE(mesh, GCT_MESH_CASES);
 SUITE(evac, GCT_EVAC_CASES);
+SUITE(copy, GCT_COPY_CASES);
 SUITE(cycle, GCT_CYCLE_CASES);
 SUITE(verify, GCT_VERIFY_CASES);
 SUITE(fail, GCT_FAIL_CASES);
@@ -54,7 +55,7 @@ SUITE(random, GCT_RANDOM_CASES);
 kunit_test_suites(&layout_suite, &plan_suite, &run_suite, &span_suite,
 		  &resize_suite, &free_suite, &final_suite, &link_suite, &mark_suite,
 		  &weak_suite, &ask_suite, &sweep_suite, &vacant_suite, &mesh_suite, &evac_suite,
-		  &cycle_suite,
+		  &copy_suite, &cycle_suite,
 		  &verify_suite, &fail_suite, &hostile_suite, &random_suite);
 
 MODULE_DESCRIPTION("gcheap: the collector's core under KUnit");

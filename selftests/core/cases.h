@@ -169,6 +169,14 @@
 	X(mesh_cache) \
 	X(mesh_broken)
 
+#define GCT_COPY_CASES(X)	\
+	X(copy_kinds) \
+	X(copy_asked) \
+	X(copy_finals) \
+	X(copy_meshed) \
+	X(copy_scribbled) \
+	X(copy_fails)
+
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
 	X(cycle_check) \
@@ -211,6 +219,7 @@
 	GCT_VACANT_CASES(X) \
 	GCT_MESH_CASES(X) \
 	GCT_EVAC_CASES(X) \
+	GCT_COPY_CASES(X) \
 	GCT_CYCLE_CASES(X) \
 	GCT_VERIFY_CASES(X) \
 	GCT_FAIL_CASES(X) \

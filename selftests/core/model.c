@@ -1257,6 +1257,29 @@ static void abandon_trace(struct model *m)
 	m->st->abandoned++;
 }
 
+/* The program forks, and is the child from here on. */
+static void fork_off(struct model *m)
+{
+	struct sim *to = env_zalloc(sizeof(*to));
+	u32 t;
+
+	CHECK(to);
+	drain_rings(m);
+	if (sim_copy(to, m->s)) {
+		env_free(to);
+		return;
+	}
+	to->split = m->s->split;
+	to->h.param.limit = m->s->h.param.limit;
+	sim_close(m->s);
+	m->s = to;
+	memset(m->attached, 0, sizeof(m->attached));
+	CHECK_EQ(gch_thread_attach(&m->s->h, &t), 0);
+	m->attached[t] = true;
+	compare(m);
+	m->st->forks++;
+}
+
 static void cycle(struct model *m)
 {
 	if (pick(m, 2))
@@ -1292,6 +1315,8 @@ static void cycle(struct model *m)
 		m->st->meshed += sim_mesh(m->s, pick(m, 4));
 	if (pick(m, 2))
 		m->st->vacated += sim_vacate(m->s, pick(m, 2));
+	if (!pick(m, 4))
+		fork_off(m);
 	m->st->cycles++;
 }
 

@@ -32,7 +32,7 @@ struct model_plan {
 
 /** struct model_stats - what was done, to see that a run is worth something */
 struct model_stats {
-	u64 cycles, traced, abandoned, vacated, meshed, split;
+	u64 cycles, traced, abandoned, vacated, meshed, split, forks;
 	u64 allocs, refused, freed, resized, died, kept, weak, links, finalized;
 };
 

@@ -11,11 +11,11 @@ static void run(struct model_plan plan, u32 seeds)
 		plan.seed++;
 		model_run(&plan, &st);
 	}
-	gct_log("%llu cycles, %llu of them traced, %llu abandoned, %llu pages vacated, %llu meshed, %llu split, %llu objects, %llu refused, %llu freed early, %llu resized, %llu died, %llu kept, %llu weak cleared, %llu links, %llu finalized",
-		st.cycles, st.traced, st.abandoned, st.vacated, st.meshed, st.split, st.allocs,
-		st.refused, st.freed, st.resized, st.died, st.kept, st.weak, st.links,
+	gct_log("%llu cycles, %llu of them traced, %llu abandoned, %llu pages vacated, %llu meshed, %llu split, %llu forks, %llu objects, %llu refused, %llu freed early, %llu resized, %llu died, %llu kept, %llu weak cleared, %llu links, %llu finalized",
+		st.cycles, st.traced, st.abandoned, st.vacated, st.meshed, st.split, st.forks,
+		st.allocs, st.refused, st.freed, st.resized, st.died, st.kept, st.weak, st.links,
 		st.finalized);
-	CHECK(st.cycles && st.traced && st.died && st.kept && st.freed);
+	CHECK(st.cycles && st.traced && st.forks && st.died && st.kept && st.freed);
 	/* Where each step takes long, there are few. */
 	CHECK(plan.slow || (st.vacated && st.meshed));
 }

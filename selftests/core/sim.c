@@ -969,3 +969,117 @@ u64 sim_vacate(struct sim *s, bool now)
 	} while (more);
 	return before - s->h.n.resident_pages;
 }
+
+/* Each page has a frame of its own, or that of those it shares one with. */
+static int copy_frames(struct sim *to, struct sim *s)
+{
+	u64 page, end = (u64)s->h.top * GCH_SLOT_PAGES, at;
+	u32 first, frame;
+
+	for (page = 0; page < end; page++) {
+		if (!gch_span_at(&s->h, page / GCH_SLOT_PAGES, &first) || !*frame_of(s, page))
+			continue;
+		for (at = gch_mesh_next(&s->h, page); at != page && !*frame_of(to, at);
+		     at = gch_mesh_next(&s->h, at))
+			;
+		frame = *frame_of(to, at);
+		if (!frame) {
+			frame = gct_frame_alloc();
+			if (!frame)
+				return -ENOMEM;
+			to->h.n.resident_pages++;
+			memcpy(env_frame_addr(frame), env_frame_addr(*frame_of(s, page)),
+			       GCH_PAGE_SIZE);
+		}
+		*frame_of(to, page) = frame;
+	}
+	return 0;
+}
+
+static int copy_spans(struct sim *to, struct sim *s)
+{
+	u32 id, first;
+	int err = 0;
+
+	for (id = 0; id < s->h.top && !err; id++) {
+		if (!gch_span_at(&s->h, id, &first) || first != id)
+			continue;
+		do
+			err = gch_copy_span(&to->h, &s->h, id);
+		while (err == -ENOMEM && sim_again(to));
+	}
+	return err;
+}
+
+static int copy_heap(struct sim *to, struct sim *s)
+{
+	u32 id, first;
+	int err;
+
+	env_unlock(&to->h.lock);
+	err = gch_copy_begin(&to->h, &s->h);
+	env_lock(&to->h.lock);
+	err = err ?: copy_spans(to, s) ?: copy_frames(to, s);
+	if (err)
+		return err;
+	for (id = 0; id < s->h.top; id++)
+		if (gch_span_at(&s->h, id, &first) && first == id)
+			gch_copy_cells(&to->h, &s->h, id);
+	gch_copy_end(&to->h, &s->h);
+	sim_verify(to);
+	return 0;
+}
+
+/* What has been copied, when there is no memory for the rest: frames may be shared. */
+static void copy_failed(struct sim *to, struct sim *s)
+{
+	u64 page, end = (u64)to->h.top * GCH_SLOT_PAGES, at;
+	u32 first, f;
+
+	for (page = 0; page < end; page++) {
+		if (!gch_span_at(&to->h, page / GCH_SLOT_PAGES, &first))
+			continue;
+		f = *frame_of(to, page);
+		if (!f)
+			continue;
+		gct_frame_free(f);
+		*frame_of(to, page) = 0;
+		for (at = gch_mesh_next(&s->h, page); at != page; at = gch_mesh_next(&s->h, at))
+			if (at < end)
+				*frame_of(to, at) = 0;
+	}
+	to->h.n.resident_pages = 0;
+}
+
+/**
+ * sim_copy() - a heap like another one, as for a forked child; 0 or -ENOMEM: there is none
+ * @to: zeroed or not; sim_try_close() undoes it
+ * @s: no collection is under way
+ */
+int sim_copy(struct sim *to, struct sim *s)
+{
+	int err = sim_try_open(to, s->h.size);
+
+	if (err)
+		return err;
+	to->slow = s->slow;
+	to->scribbled = s->scribbled;
+	to->want = s->want;
+	memcpy(to->ambiguous, s->ambiguous, sizeof(s->ambiguous));
+	memcpy(to->precise, s->precise, sizeof(s->precise));
+	to->roots = s->roots;
+	to->judge = s->judge;
+	to->ask = s->ask;
+	to->between = s->between;
+	to->arg = s->arg;
+	env_unlock(&s->h.lock);
+	WRITE_ONCE(s->h.closed, true);
+	err = copy_heap(to, s);
+	WRITE_ONCE(s->h.closed, false);
+	env_lock(&s->h.lock);
+	if (!err)
+		return 0;
+	copy_failed(to, s);
+	sim_try_close(to);
+	return err;
+}

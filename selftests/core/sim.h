@@ -114,6 +114,7 @@ void sim_cycle(struct sim *s);
 void sim_release(struct sim *s, u32 keep);
 u32 sim_evac_choose(struct sim *s, u32 room);
 void sim_evac_free(struct sim *s);
+int sim_copy(struct sim *to, struct sim *s);
 u64 sim_mesh(struct sim *s, bool now);
 u64 sim_vacate(struct sim *s, bool now);
 
