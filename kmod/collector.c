@@ -442,19 +442,25 @@ static void tidy(struct gch *g)
 	wake_up_all(&g->req.wait);
 }
 
-/* Begin the next attempt asked for, or false: there is none, or the heap goes. */
+/*
+ * Begin the next attempt asked for, or false: there is none, none may begin (fork.c), or the
+ * heap goes.
+ */
 static bool next_request(struct gch *g, u32 *want)
 {
 	struct gch_requests *q = &g->req;
-	bool asked;
 
 	spin_lock(&q->wait.lock);
-	asked = q->asked != q->begun;
-	q->begun = q->asked;
-	*want = q->want;
-	q->want = 0;
+	q->working = q->asked != q->begun && !g->fork.forker && !READ_ONCE(g->dead);
+	if (q->working) {
+		q->begun = q->asked;
+		*want = q->want;
+		q->want = 0;
+	}
 	spin_unlock(&q->wait.lock);
-	return asked && !READ_ONCE(g->dead);
+	if (!q->working)
+		wake_up_all(&q->wait);
+	return q->working;
 }
 
 /** gch_collect_asked() - the collector is wanted for the next attempt */
@@ -536,11 +542,14 @@ static u64 request(struct gch *g, bool explicit, u32 want)
 }
 
 /*
- * Until attempt @n is over, or @begun: marking beside the program is under way. Return: 0,
- * -EINTR: a fatal signal, -ENXIO: dead.
+ * Until attempt @n is over, or @begun: marking beside the program is under way, or not at all
+ * if the caller is about to fork. Return: 0, -EINTR: a fatal signal, -ENXIO: dead.
  */
 static int await(struct gch *g, u64 n, bool begun)
 {
+	/* None begins before it goes on. */
+	if (gch_fork_here(g))
+		return 0;
 	if (wait_event_killable(g->req.wait, READ_ONCE(g->req.tried) >= n ||
 				(begun && READ_ONCE(g->core.black)) || READ_ONCE(g->dead)))
 		return -EINTR;
@@ -596,6 +605,8 @@ int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
 	if (err)
 		return err;
 	*cycle = n;
+	if (wait && gch_fork_here(g))
+		return -EAGAIN;
 	return wait ? outcome(g, n) : 0;
 }
 
@@ -603,13 +614,13 @@ int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
  * gch_collect_for_room() - collect and wait
  * @memory: it is memory that is lacking, and not room in the heap
  *
- * Return: 0, -EINTR, or -ENOMEM: held.
+ * Return: 0, -EINTR, or -ENOMEM: held, or the caller is about to fork.
  */
 int gch_collect_for_room(struct gch *g, bool memory)
 {
 	u64 n = request(g, false, GCH_WANT_FULL | (memory ? GCH_WANT_COMPACT : 0));
 
-	if (!n)
+	if (!n || gch_fork_here(g))
 		return -ENOMEM;
 	return await(g, n, false) == -EINTR ? -EINTR : 0;
 }

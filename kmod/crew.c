@@ -50,6 +50,12 @@ bool gch_pool_run(struct work_struct *work)
 	return queue_work(pool, work);
 }
 
+/** gch_pool_run_later() - likewise, when so many ticks have passed */
+void gch_pool_run_later(struct delayed_work *work, unsigned long ticks)
+{
+	queue_delayed_work(pool, work, ticks);
+}
+
 static bool crew_ready(const struct gch_crew *c, u32 number)
 {
 	return READ_ONCE(c->over) || (READ_ONCE(c->open) >= number);

@@ -24,10 +24,9 @@ static void gch_release_last(struct kref *ref)
 	struct gch *g = container_of(ref, struct gch, ref);
 
 	gch_pressure_del(g);
-	if (g->ready) {
-		gch_pages_destroy(g);
-		gch_heap_destroy(&g->core);
-	}
+	if (g->status)
+		gch_tables_drop(g);
+	gch_fork_destroy(g);
 	gch_track_destroy(&g->track);
 	gch_roots_destroy(&g->roots);
 	gch_world_destroy(&g->world);
@@ -65,8 +64,14 @@ static void world_thread_dead(struct gch_world *w, u32 slot)
 	gch_unlock(g);
 }
 
+static void world_forked(struct gch_world *w, struct mm_struct *mm)
+{
+	gch_fork_born(container_of(w, struct gch, world), mm);
+}
+
 static const struct gch_world_ops world_ops = {
 	.thread_dead = world_thread_dead,
+	.forked = world_forked,
 };
 
 /**
@@ -85,6 +90,7 @@ void gch_kill(struct gch *g)
 	wake_up_all(&g->lent.wanted_wait);
 	wake_up_all(&g->lent.done_wait);
 	wake_up_all(&g->events.wait);
+	gch_fork_kill(g);
 	if (smp_load_acquire(&g->ready))	/* pairs with do_setup() */
 		gch_collector_wake(g);	/* to give its pages back */
 }
@@ -157,6 +163,7 @@ static int gch_open(struct inode *inode, struct file *file)
 	gch_events_init(&g->events);
 	gch_collector_init(g);
 	gch_crew_init(g);
+	gch_fork_init(g);
 	env_lock_init(&g->core.lock);
 	err = gch_world_init(&g->world, &world_ops, THIS_MODULE);
 	if (err)

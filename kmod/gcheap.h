@@ -17,7 +17,8 @@
  * The list of all heaps (pressure.c) has a lock within which core.lock is tried for, and that
  * is tried for wherever memory is allocated.
  *
- * User memory is never touched with core.lock held, but with page faults disabled (link.c).
+ * User memory is never touched with core.lock held, but with page faults disabled (link.c),
+ * nor is that of two heaps taken together.
  */
 #ifndef _GCH_GCHEAP_H
 #define _GCH_GCHEAP_H
@@ -70,6 +71,31 @@ enum {				/* gch_requests.want */
 	GCH_WANT_COMPACT	= 2,	/* all that it leaves without use is to go */
 };
 
+enum {				/* gch_fork.state */
+	GCH_FORK_NOT,		/* not made for a child */
+	GCH_FORK_AWAITED,	/* what it is to be like will be copied */
+	GCH_FORK_OVER,		/* it has been, or will not be */
+};
+
+/**
+ * struct gch_fork - fork() of the program (fork.c)
+ * @forker: the thread whose window is open, identity only
+ * @to: the heap of its child to be, until it is copied
+ * @late: ends a window that goes on too long; has a reference to the heap
+ * Of the child's heap:
+ * @state: GCH_FORK_*; @err: how it went, when it is over
+ * @heir: the child's address space, held by mmgrab(); set before that runs, and for good
+ * The first two under req.wait.lock.
+ */
+struct gch_fork {
+	struct task_struct *forker;
+	struct gch *to;
+	struct delayed_work late;
+	u32 state;
+	int err;
+	struct mm_struct *heir;
+};
+
 /**
  * struct gch_requests - what is asked of the collector
  * @wait: collector and those who wait for it
@@ -80,6 +106,7 @@ enum {				/* gch_requests.want */
  * @hold: reasons not to collect by oneself; @holding: threads that wait for the end of what
  *	has begun, having one, and hide an address meanwhile; @tidying: the heap is being
  *	compacted by itself, which is no attempt, and yet collects
+ * @working: the collector is at work, or may be about to; none begins while a window is open
  * All under wait.lock.
  */
 struct gch_requests {
@@ -91,6 +118,7 @@ struct gch_requests {
 	u32 hold;
 	u32 holding;
 	bool tidying;
+	bool working;
 };
 
 /**
@@ -355,6 +383,7 @@ struct gch {
 	struct gch_lent lent;
 	struct gch_requests req;
 	struct gch_events events;
+	struct gch_fork fork;
 	struct gch_crew crew;
 	struct work_struct collector;
 	pid_t tgid;		/* of who opened it: its name in traces */
@@ -372,6 +401,8 @@ void gch_drain(struct gch *g, u32 thread);
 void gch_unlock(struct gch *g);
 
 /* ioctl.c */
+int gch_tables_make(struct gch *g, u64 size, u32 max_threads);
+void gch_tables_drop(struct gch *g);
 int gch_enter(struct gch *g, u32 thread);
 long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
@@ -399,6 +430,29 @@ bool gch_may_try_again(struct gch *g, int err);
 bool gch_await_shown(struct gch *g);
 int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);
+/* fork.c */
+/** struct gch_fork_arg - the call's @u; BEGIN: the file it has @made, for a window of @g */
+struct gch_fork_arg {
+	struct gcheap_fork u;
+	struct file *made;
+	struct gch *g;
+};
+void gch_fork_init(struct gch *g);
+void gch_fork_kill(struct gch *g);
+void gch_fork_destroy(struct gch *g);
+bool gch_fork_here(const struct gch *g);
+int gch_lock_settled(struct gch *g);
+int gch_fetch_lock(struct gch *g);
+int gch_fork_begin(struct file *file, struct gch_fork_arg *a);
+void gch_fork_told(struct gch_fork_arg *a, bool told);
+int gch_fork_end(struct gch *g);
+int gch_fork_copy(struct gch *g);
+int gch_copy_may_go_on(const struct gch *to, const struct gch *from);
+int gch_fork_adopt(struct gch *g, struct gcheap_adopt *a);
+struct mm_struct *gch_fork_heir(const struct gch *g);
+void gch_fork_born(struct gch *g, struct mm_struct *mm);
+bool gch_fork_awaited(const struct gch *g);
+int gch_fork_await(struct gch *g);
 
 /* pacer.c */
 void gch_clock_start(struct gch *g);
@@ -426,6 +480,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad);
 int gch_pool_module_init(void);
 void gch_pool_module_exit(void);
 bool gch_pool_run(struct work_struct *work);
+void gch_pool_run_later(struct delayed_work *work, unsigned long ticks);
 void gch_crew_init(struct gch *g);
 void gch_crew_engage(struct gch *g);
 void gch_crew_dismiss(struct gch *g);
@@ -499,6 +554,7 @@ int gch_pages_populate(struct gch *g, const u32 *span, u32 n);
 struct vm_area_struct *gch_pages_vma(struct gch *g);
 int gch_pages_supply(struct gch *g, u64 page, u32 n);
 int gch_pages_prepare(struct gch *g, u64 page, u64 n);
+struct page *gch_page_new(bool may_sleep);
 struct page *gch_pages_frame(struct gch *g, u64 page);
 void gch_pages_set(struct gch *g, u64 page, struct page *p);
 struct page *gch_pages_take(struct gch *g, u64 page);
@@ -521,6 +577,11 @@ void *gch_tcb_page(struct gch *g, u64 page, bool make);
 int gch_remap_share(struct gch *g, const struct gch_mesh_page *p, u32 n, u32 *at);
 int gch_remap_split(struct gch *g, u32 id);
 bool gch_frame_pinned(const struct page *p);
+
+/* mm/copy.c */
+int gch_copy_frames(struct gch *to, struct gch *from);
+int gch_copy_contents(struct gch *to, struct gch *from);
+void gch_copy_shared(struct gch *to);
 
 /* mm/resize.c */
 int gch_resize(struct gch *g, struct gcheap_resize *a, bool *memory);

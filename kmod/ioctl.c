@@ -39,6 +39,8 @@ union gch_arg {
 	struct gcheap_lend lend;
 	struct gcheap_resize resize;
 	struct gcheap_link link;
+	struct gch_fork_arg fork;
+	struct gcheap_adopt adopt;
 };
 
 /* What the core asks of the platform: control blocks and metadata. */
@@ -131,6 +133,33 @@ static int setup_check(struct gcheap_setup *a)
 	return 0;
 }
 
+/** gch_tables_make() - what a heap has before it has anything: 0 or -ENOMEM */
+int gch_tables_make(struct gch *g, u64 size, u32 max_threads)
+{
+	int err;
+
+	g->status = env_page_alloc();
+	if (!g->status)
+		return -ENOMEM;
+	err = gch_heap_init(&g->core, &core_ops, size, max_threads);
+	if (err) {
+		env_page_free(g->status);
+		g->status = NULL;
+		return err;
+	}
+	g->meta_size = (size >> GCHEAP_CHUNK_SHIFT) * GCHEAP_META_STRIDE;
+	g->tcb_size = (u64)max_threads * GCHEAP_TCB_SIZE;
+	return 0;
+}
+
+/** gch_tables_drop() - and all that it has got since; nobody uses them any more */
+void gch_tables_drop(struct gch *g)
+{
+	gch_pages_destroy(g);
+	gch_heap_destroy(&g->core);
+	g->status = NULL;
+}
+
 static int do_setup(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_setup *a = &arg->setup;
@@ -143,32 +172,20 @@ static int do_setup(struct gch *g, union gch_arg *arg)
 	if (mutex_lock_killable(&g->fetch))
 		return -EINTR;
 	err = -EBUSY;
-	if (g->ready)
+	if (g->ready || READ_ONCE(g->fork.state))
 		goto out;
-	err = -ENOMEM;
-	g->status = env_page_alloc();
-	if (!g->status)
-		goto out;
-	err = gch_heap_init(h, &core_ops, a->heap_size, a->max_threads);
+	err = gch_tables_make(g, a->heap_size, a->max_threads);
 	if (err)
-		goto err_status;
+		goto out;
 	h->param.limit = a->limit;
 	h->param.min_heap = a->min_heap;
 	h->param.growth = a->growth;
 	h->param.precise_only = a->flags & GCHEAP_SETUP_PRECISE_ONLY;
 	g->roots.precise_only = h->param.precise_only;
 	gch_pace_plan(g);
-	a->meta_size = (a->heap_size >> GCHEAP_CHUNK_SHIFT) * GCHEAP_META_STRIDE;
-	a->tcb_size = (u64)a->max_threads * GCHEAP_TCB_SIZE;
-	g->meta_size = a->meta_size;
-	g->tcb_size = a->tcb_size;
-	err = 0;
+	a->meta_size = g->meta_size;
+	a->tcb_size = g->tcb_size;
 	smp_store_release(&g->ready, true);	/* pairs with ioctl, mmap, fdinfo */
-	goto out;
-
-err_status:
-	env_page_free(g->status);
-	g->status = NULL;
 out:
 	mutex_unlock(&g->fetch);
 	return err;
@@ -902,7 +919,7 @@ static int do_finalizer(struct gch *g, union gch_arg *arg)
 	if (order < 0)
 		return order;
 	do {
-		err = gch_lock_thawed(g);
+		err = gch_lock_settled(g);
 		if (err)
 			return err;
 		if (a->flags & GCHEAP_FINALIZER_CLEAR)
@@ -945,8 +962,9 @@ static int do_finalizers(struct gch *g, union gch_arg *arg)
 	struct gcheap_ready __user *items = u64_to_user_ptr(a->items);
 	int n;
 
-	if (mutex_lock_killable(&g->fetch))
-		return -EINTR;
+	n = gch_fetch_lock(g);
+	if (n)
+		return n;
 	for (a->got = 0; a->got < a->max; a->got += n) {
 		n = fetch_some(g, items + a->got, a->max - a->got);
 		if (n <= 0)
@@ -1019,6 +1037,35 @@ static int do_link(struct gch *g, union gch_arg *arg)
 	return gch_link_call(g, &arg->link);
 }
 
+static int do_fork(struct file *file, union gch_arg *arg)
+{
+	struct gch_fork_arg *a = &arg->fork;
+	struct gch *g = file->private_data;
+
+	if (a->u.pad || a->u.fd)
+		return -EINVAL;
+	a->u.fd = -1;
+	switch (a->u.flags) {
+	case 0:
+		return gch_fork_end(g);
+	case GCHEAP_FORK_BEGIN:
+		return gch_fork_begin(file, a);
+	case GCHEAP_FORK_COPY:
+		return gch_fork_copy(g);
+	}
+	return -EINVAL;
+}
+
+static void told_fork(union gch_arg *arg, bool told)
+{
+	gch_fork_told(&arg->fork, told);
+}
+
+static int do_adopt(struct gch *g, union gch_arg *arg)
+{
+	return arg->adopt.pad ? -EINVAL : gch_fork_adopt(g, &arg->adopt);
+}
+
 /* Shortest argument: what every structure begins with, size and flags. */
 #define ARG_MIN		8
 
@@ -1027,12 +1074,16 @@ static int do_link(struct gch *g, union gch_arg *arg)
  * @size: of its structure now
  * @flags: those known
  * @unbound: allowed before the heap is mapped
+ * @fn: does it; or @fn_file, which wants the file
+ * @told: the program has been told, or could not be
  */
 struct gch_call {
 	u32 size;
 	u32 flags;
 	bool unbound;
 	int (*fn)(struct gch *g, union gch_arg *arg);
+	int (*fn_file)(struct file *file, union gch_arg *arg);
+	void (*told)(union gch_arg *arg, bool told);
 };
 
 #define CALL(nr, type, known, early, func) \
@@ -1074,12 +1125,26 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_LEND, gcheap_lend, GCHEAP_LEND_END, false, do_lend),
 	CALL(GCHEAP_IOC_RESIZE, gcheap_resize, 0, false, do_resize),
 	CALL(GCHEAP_IOC_LINK, gcheap_link, GCHEAP_LINK_LONG, false, do_link),
+	CALL(GCHEAP_IOC_ADOPT, gcheap_adopt, 0, true, do_adopt),
+	[_IOC_NR(GCHEAP_IOC_FORK)] = {
+		.size = sizeof(struct gcheap_fork),
+		.flags = GCHEAP_FORK_BEGIN | GCHEAP_FORK_COPY,
+		.fn_file = do_fork,
+		.told = told_fork,
+	},
 };
 
 static int check_state(struct gch *g, const struct gch_call *c)
 {
-	if (!smp_load_acquire(&g->ready))	/* pairs with do_setup() */
-		return c->fn == do_setup ? 0 : -ENODEV;
+	int err;
+
+	if (!smp_load_acquire(&g->ready)) {	/* pairs with do_setup() */
+		if (c->fn == do_setup || c->fn == do_adopt)
+			return 0;
+		err = gch_fork_await(g);
+		if (err)
+			return err;
+	}
 	if (READ_ONCE(g->dead))
 		return -ENXIO;
 	if (gch_mapping_foreign(g))
@@ -1098,6 +1163,7 @@ long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *user = (void __user *)arg;
 	const struct gch_call *c;
 	union gch_arg a = { };
+	unsigned long unread;
 	u32 size;
 	int err;
 
@@ -1105,7 +1171,7 @@ long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	    cmd != _IO(GCHEAP_IOC_TYPE, _IOC_NR(cmd)))
 		return -ENOTTY;
 	c = &calls[array_index_nospec(_IOC_NR(cmd), ARRAY_SIZE(calls))];
-	if (!c->fn)
+	if (!c->fn && !c->fn_file)
 		return -ENOTTY;
 	if (get_user(size, (u32 __user *)user))
 		return -EFAULT;
@@ -1120,9 +1186,10 @@ long gch_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	err = check_state(g, c);
 	if (err)
 		return err;
-	err = c->fn(g, &a);
+	err = c->fn ? c->fn(g, &a) : c->fn_file(file, &a);
 	a.size = size;
-	if (copy_to_user(user, &a, min(size, c->size)))
-		return -EFAULT;
-	return err;
+	unread = copy_to_user(user, &a, min(size, c->size));
+	if (c->told)
+		c->told(&a, !unread);
+	return unread ? -EFAULT : err;
 }

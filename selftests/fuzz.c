@@ -18,6 +18,7 @@ static const uint8_t sizes[] = {
 	sizeof(struct gcheap_info), sizeof(struct gcheap_verify),
 	sizeof(struct gcheap_callback), sizeof(struct gcheap_offheap),
 	sizeof(struct gcheap_lend), sizeof(struct gcheap_resize),
+	[_IOC_NR(GCHEAP_IOC_FORK)] = sizeof(struct gcheap_fork), sizeof(struct gcheap_adopt),
 };
 
 static struct raw h;
@@ -82,6 +83,8 @@ static void one_ioctl(int fd, uint64_t *s)
 		arg[2] = -1;
 	if (nr == 4 && rnd(s) % 4)
 		return;		/* stay attached, mostly */
+	if (GCHEAP_IOC_SETUP + nr == GCHEAP_IOC_FORK && rnd(s) % 8)
+		arg[2] = arg[3] = 0;
 	/* Nobody wakes up who waits for a pause, and pauses wait for who does not answer. */
 	if (GCHEAP_IOC_SETUP + nr == GCHEAP_IOC_CALLBACK)
 		arg[1] = rnd(s) % 64 ? GCHEAP_CALLBACK_END : GCHEAP_CALLBACK_MORE;

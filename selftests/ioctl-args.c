@@ -38,6 +38,8 @@ static const struct call {
 	CALL(LEND, lend, GCHEAP_LEND_END),
 	CALL(RESIZE, resize, 0),
 	CALL(LINK, link, GCHEAP_LINK_LONG),
+	CALL(FORK, fork, GCHEAP_FORK_BEGIN | GCHEAP_FORK_COPY),
+	CALL(ADOPT, adopt, 0),
 };
 #define NCALLS (sizeof(calls) / sizeof(*calls))
 
@@ -269,6 +271,8 @@ TEST(reserved_fields)
 	struct gcheap_root r = { .size = sizeof(r), .addr = (uintptr_t)word, .len = 16, .pad = 1 };
 	struct gcheap_tls l = { .size = sizeof(l), .pad = 1 };
 	struct gcheap_link k = { .size = sizeof(k), .op = GCHEAP_LINK_AWAIT, .pad = 1 };
+	struct gcheap_fork o = { .size = sizeof(o), .flags = GCHEAP_FORK_BEGIN, .pad = 1 };
+	struct gcheap_adopt d = { .size = sizeof(d), .pad = 1 };
 
 	c.pad = 1;
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FLUSH, &f), EINVAL);
@@ -278,6 +282,8 @@ TEST(reserved_fields)
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_ROOT_ADD, &r), EINVAL);
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_TLS, &l), EINVAL);
 	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_LINK, &k), EINVAL);
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FORK, &o), EINVAL);
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_ADOPT, &d), EINVAL);
 }
 
 TEST(read_only_argument)

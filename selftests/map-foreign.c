@@ -53,6 +53,7 @@ static void all_eperm(struct raw *h)
 	struct gcheap_large l = { .size = sizeof(l), .bytes = 100000 };
 	struct gcheap_resize r = { .size = sizeof(r), .bytes = 100000 };
 	struct gcheap_hold o = { .size = sizeof(o), .delta = 1 };
+	struct gcheap_fork fo = { .size = sizeof(fo), .flags = GCHEAP_FORK_BEGIN };
 	struct gcheap_verify v = { .size = sizeof(v) };
 	struct gcheap_finalizers f = { .size = sizeof(f) };
 	struct gcheap_cache_create cc = raw_cache_arg(GCHEAP_CONSERVATIVE, 16);
@@ -68,6 +69,7 @@ static void all_eperm(struct raw *h)
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_RESIZE, &r), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_LINK, &k), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_HOLD, &o), EPERM);
+	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FORK, &fo), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_VERIFY, &v), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_FINALIZERS, &f), EPERM);
 	CHECK_ERR(ioctl(h->fd, GCHEAP_IOC_CACHE_CREATE, &cc), EPERM);

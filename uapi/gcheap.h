@@ -21,7 +21,8 @@
  *   (GCHEAP_CHUNK_SIZE); META and STATUS read-only; all MAP_SHARED. EINVAL for
  *   a wrong size, offset, or alignment, EACCES for wrong protection, EBUSY for
  *   a second heap mapping, ENODEV before SETUP. mprotect, mremap and partial
- *   munmap of the heap fail. A forked child has none of the mappings.
+ *   munmap of the heap fail. A forked child has none of the mappings; it can have a heap
+ *   like its parent's (GCHEAP_IOC_FORK).
  *   A touch of heap memory outside of handed-out spans is SIGBUS, at the latest
  *   when the pages have been given back to the system.
  *
@@ -69,6 +70,7 @@
  *   EBUSY   already done / still in use           ENOENT  no such cache, root, object
  *   ENOMEM  heap limit, reservation, or memory    ENOSPC  too many caches, roots, threads
  *   ESRCH   thread not attached / not the caller  EINTR   a fatal signal came first
+ *   ECHILD  no child to copy the heap for         ETIMEDOUT  nor did it come to that
  *           (CALLBACK: any signal)
  *   EPROTONOSUPPORT  ABI or layout version        EOPNOTSUPP  required feature missing
  *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
@@ -316,6 +318,8 @@ enum {
 #define GCHEAP_IOC_LEND		_IO(GCHEAP_IOC_TYPE, 0x14)
 #define GCHEAP_IOC_RESIZE	_IO(GCHEAP_IOC_TYPE, 0x15)
 #define GCHEAP_IOC_LINK		_IO(GCHEAP_IOC_TYPE, 0x16)
+#define GCHEAP_IOC_FORK		_IO(GCHEAP_IOC_TYPE, 0x1b)
+#define GCHEAP_IOC_ADOPT	_IO(GCHEAP_IOC_TYPE, 0x1c)
 
 #define GCHEAP_FEAT_STW		(1ULL << 0)	/* stop-the-world marking */
 #define GCHEAP_FEAT_WEAK	(1ULL << 1)	/* weak fields */
@@ -332,13 +336,15 @@ enum {
 #define GCHEAP_FEAT_ASK		(1ULL << 12)	/* GCHEAP_ASK; a callback thread's timeout */
 #define GCHEAP_FEAT_ORDER	(1ULL << 13)	/* finalizers in order */
 #define GCHEAP_FEAT_LINKS	(1ULL << 14)	/* GCHEAP_IOC_LINK, gcheap_tcb.hidden */
+#define GCHEAP_FEAT_FORK	(1ULL << 15)	/* GCHEAP_IOC_FORK, _ADOPT */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
 				 GCHEAP_FEAT_OFFHEAP | GCHEAP_FEAT_EPHEMERON | \
 				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
 				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE | \
-				 GCHEAP_FEAT_ASK | GCHEAP_FEAT_ORDER | GCHEAP_FEAT_LINKS)
+				 GCHEAP_FEAT_ASK | GCHEAP_FEAT_ORDER | GCHEAP_FEAT_LINKS | \
+				 GCHEAP_FEAT_FORK)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
 					      * keep objects of movable caches from
@@ -850,6 +856,59 @@ struct gcheap_lend {
 	__u64 ns;
 };
 
+#define GCHEAP_FORK_BEGIN	(1u << 0)
+#define GCHEAP_FORK_COPY	(1u << 1)
+/**
+ * struct gcheap_fork - GCHEAP_IOC_FORK: a child of the calling thread is to have a heap
+ * @fd: in: 0; out, with _BEGIN: a descriptor of that heap, close-on-exec; else -1
+ *
+ * _BEGIN, then fork(), then _COPY. From the first on until the second returns no collection
+ * begins, those asked for wait, and so do other threads that set or fetch finalizers. The
+ * calling thread waits for nobody meanwhile: a collection that it asks for is EAGAIN, memory
+ * that one would have to make room for ENOMEM. With neither flag: no child, after all.
+ * _COPY copies the heap, as it is then, to that of the first child that the thread has had
+ * since _BEGIN and that does not share its address space (ECHILD: none): all objects and what
+ * is in them, caches, finalizers, registered and ready, roots and TLS, reasons to hold
+ * collections, all under the same numbers and addresses, and parameters. No thread is attached
+ * to the copy, none is its callback's or lent to it. Threads are stopped meanwhile, for a time
+ * in proportion to the memory that the heap has. What other threads do between fork() and
+ * _COPY is in the copy though it may not be in the child's memory. The memory is charged to
+ * the caller's memory cgroup.
+ * When _COPY has failed the child has no heap, and nothing else has changed. ESRCH: it was not
+ * this thread that has begun, or it was half a minute ago; EBUSY: another one has; EAGAIN: the
+ * threads could not be stopped; EMFILE, ENFILE.
+ */
+struct gcheap_fork {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 pad;
+};
+
+/**
+ * struct gcheap_adopt - GCHEAP_IOC_ADOPT: the child's call, on that descriptor
+ * @base: out: where its heap must be mapped, which is where its parent's was; the other
+ *	mappings may be anywhere
+ * @heap_size, @meta_size, @tcb_size, @max_threads: out: as of gcheap_setup
+ * Waits until the heap has been copied, and comes to what that came to: 0, or ENXIO: there will
+ * be no copy; ETIMEDOUT; ENOMEM and others of _COPY. The child may make the mappings without
+ * waiting for that. A touch of them then waits, and is SIGBUS if there is no copy; other calls
+ * wait and come to the same as this. If it unmaps the heap before, by exec() say, the copying
+ * ends there. EPERM: the caller's address space is not the child's, to which all other calls are
+ * EPERM as well; as long as there is no child they are ENODEV. SETUP is EBUSY. ENOENT: the heap
+ * was not made so.
+ */
+struct gcheap_adopt {
+	__u32 size;
+	__u32 flags;
+	__u64 base;
+	__u64 heap_size;
+	__u64 meta_size;
+	__u64 tcb_size;
+	__u32 max_threads;
+	__u32 pad;
+};
+
 enum {				/* gcheap_event.type */
 	GCHEAP_EV_CYCLE		= 1,	/* a: cycle, b: pause ns, c: live bytes */
 	GCHEAP_EV_FAILED	= 2,	/* a: errno: a cycle's attempts have all ended */
@@ -899,6 +958,8 @@ GCHEAP_ABI_ASSERT(sizeof(struct gcheap_verify) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_callback) == 48);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_offheap) == 24);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_lend) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_fork) == 16);
+GCHEAP_ABI_ASSERT(sizeof(struct gcheap_adopt) == 48);
 GCHEAP_ABI_ASSERT(sizeof(struct gcheap_event) == 32);
 
 #endif

@@ -42,6 +42,7 @@ enum gch_herd_state {
  * @spares: structures for births that find no memory
  * @missed: a thread was born without one: it is not in the list
  * @awaited: threads on a CPU in user mode that have yet to park
+ * @forker: the thread whose children the world is to know of; @world: that one, then
  * @parked: they wait here; @arrived: the collector waits here
  */
 struct gch_herd {
@@ -64,6 +65,8 @@ struct gch_herd {
 	u32 nspares;
 	bool missed;
 	u32 awaited;
+	struct task_struct *forker;
+	struct gch_world *world;
 	struct gch_world_stats stats;
 
 	wait_queue_head_t parked;

@@ -54,10 +54,16 @@ void gch_mapping_close(struct gch *g)
 	simple_release_fs(&gch_mount, &gch_mount_count);
 }
 
-/** gch_mapping_foreign() - is the caller in another address space than the heap */
+/**
+ * gch_mapping_foreign() - is the caller in another address space than the heap
+ *
+ * A child's is its own before it is mapped.
+ */
 bool gch_mapping_foreign(struct gch *g)
 {
-	return READ_ONCE(g->bound) && gch_world_mm(&g->world) != current->mm;
+	struct mm_struct *mm = READ_ONCE(g->bound) ? gch_world_mm(&g->world) : gch_fork_heir(g);
+
+	return mm && mm != current->mm;
 }
 
 /** gch_mapping_meta_changed() - make the program see a chunk's metadata anew */
@@ -129,6 +135,36 @@ static bool foreign_fault(struct gch *g, const struct vm_fault *vmf)
 }
 
 /*
+ * A child's heap that is still being copied: wait for it, if possible without mmap_lock, with
+ * which the mapping may go. 0: it is there.
+ */
+static vm_fault_t await_heap(struct gch *g, const struct vm_fault *vmf)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+
+	/* Some other process touches it. */
+	if (current->mm != mm)
+		return VM_FAULT_SIGBUS;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (!fault_flag_allow_retry_first(vmf->flags))
+		return gch_fork_await(g) ? VM_FAULT_SIGBUS : 0;
+	gch_get(g);
+	mmap_read_unlock(mm);
+	gch_fork_await(g);
+	gch_put(g);
+	return VM_FAULT_RETRY;
+}
+
+/* Not for this address space, or not yet: 0: go on. */
+static vm_fault_t refuse_fault(struct gch *g, const struct vm_fault *vmf)
+{
+	if (foreign_fault(g, vmf))
+		return VM_FAULT_SIGBUS;
+	return likely(smp_load_acquire(&g->ready)) ? 0 : await_heap(g, vmf);	/* as in ioctl */
+}
+
+/*
  * The collector would wait for itself, or in a pause for the callback thread; and who may not
  * wait, or has done so, has what there is.
  */
@@ -156,9 +192,10 @@ static vm_fault_t heap_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
 	bool last = !may_make_room(g, vmf);
+	vm_fault_t ret = refuse_fault(g, vmf);
 
-	if (foreign_fault(g, vmf))
-		return VM_FAULT_SIGBUS;
+	if (ret)
+		return ret;
 	switch (gch_pages_fault(g, vmf->vma, vmf->address,
 				vmf->flags & FAULT_FLAG_WRITE, last)) {
 	case 0:
@@ -222,10 +259,10 @@ static vm_fault_t meta_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
 	struct page *page;
-	vm_fault_t ret;
+	vm_fault_t ret = refuse_fault(g, vmf);
 
-	if (foreign_fault(g, vmf))
-		return VM_FAULT_SIGBUS;
+	if (ret)
+		return ret;
 	if (gch_pages_tables(vmf->vma, vmf->address, PAGE_SIZE))
 		return VM_FAULT_OOM;
 	env_lock(&g->core.lock);
@@ -241,9 +278,10 @@ static vm_fault_t meta_fault(struct vm_fault *vmf)
 static vm_fault_t status_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
+	vm_fault_t ret = refuse_fault(g, vmf);
 
-	if (foreign_fault(g, vmf))
-		return VM_FAULT_SIGBUS;
+	if (ret)
+		return ret;
 	vmf->page = virt_to_page(g->status);
 	get_page(vmf->page);
 	return 0;
@@ -252,10 +290,11 @@ static vm_fault_t status_fault(struct vm_fault *vmf)
 static vm_fault_t tcb_fault(struct vm_fault *vmf)
 {
 	struct gch *g = vmf->vma->vm_private_data;
+	vm_fault_t ret = refuse_fault(g, vmf);
 	void *p;
 
-	if (foreign_fault(g, vmf))
-		return VM_FAULT_SIGBUS;
+	if (ret)
+		return ret;
 	p = gch_tcb_page(g, vmf->pgoff - (GCHEAP_OFF_TCB >> PAGE_SHIFT), true);
 	if (!p)
 		return VM_FAULT_OOM;
@@ -294,7 +333,8 @@ static int mmap_heap(struct gch *g, struct vm_area_struct *vma)
 	    vma->vm_flags & VM_EXEC)
 		return -EACCES;
 	if (vma->vm_end - vma->vm_start != g->core.size ||
-	    vma->vm_start % GCHEAP_CHUNK_SIZE)
+	    vma->vm_start % GCHEAP_CHUNK_SIZE ||
+	    (gch_fork_heir(g) && vma->vm_start != g->core.base))
 		return -EINVAL;
 	env_lock(&g->core.lock);
 	if (g->bound)
@@ -334,7 +374,8 @@ int gch_mmap(struct file *file, struct vm_area_struct *vma)
 	struct gch *g = file->private_data;
 	int err;
 
-	if (!smp_load_acquire(&g->ready))	/* pairs with SETUP's release */
+	/* Pairs with SETUP's release. A child need not wait for its heap to be there. */
+	if (!smp_load_acquire(&g->ready) && !gch_fork_awaited(g))
 		return -ENODEV;
 	if (READ_ONCE(g->dead))
 		return -ENXIO;

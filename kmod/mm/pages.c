@@ -17,17 +17,28 @@
 
 #define GCH_GFP		GFP_USER
 
-static struct page *page_new(gfp_t extra)
+static struct page *page_alloc(gfp_t flags)
 {
-	struct page *page;
+	struct page *page = alloc_page(flags | __GFP_ACCOUNT);
 
-	page = alloc_page(GCH_GFP | __GFP_ZERO | __GFP_ACCOUNT | extra);
 	/* Frames are 32 bits: 16 TiB of memory. */
 	if (page && page_to_pfn(page) > U32_MAX) {
 		__free_page(page);
 		return NULL;
 	}
 	return page;
+}
+
+static struct page *page_new(gfp_t extra)
+{
+	return page_alloc(GCH_GFP | __GFP_ZERO | extra);
+}
+
+/** gch_page_new() - a frame that is about to be filled, or NULL; never for the OOM killer */
+struct page *gch_page_new(bool may_sleep)
+{
+	return page_alloc((may_sleep ? GCH_GFP | __GFP_RETRY_MAYFAIL : GFP_NOWAIT) |
+			  __GFP_NOWARN);
 }
 
 /*

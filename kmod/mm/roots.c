@@ -445,23 +445,36 @@ static void scan_dtv(struct gch_scan *s, const struct gch_tls *tls,
 	}
 }
 
+static struct gch_tls *tls_get(struct gch_roots *r)
+{
+	struct gch_tls *tls;
+
+	rcu_read_lock();
+	tls = rcu_dereference(r->tls);
+	if (tls && !refcount_inc_not_zero(&tls->ref))
+		tls = NULL;
+	rcu_read_unlock();
+	return tls;
+}
+
+static void tls_put(struct gch_tls *tls)
+{
+	if (tls && refcount_dec_and_test(&tls->ref))
+		kvfree_rcu(tls, rcu);
+}
+
 static void scan_tls(struct gch_scan *s, unsigned long tp)
 {
 	struct gch_tls *tls;
 
 	if (!tp || tp >= TASK_SIZE_MAX)
 		return;
-	rcu_read_lock();
-	tls = rcu_dereference(s->roots->tls);
-	if (tls && !refcount_inc_not_zero(&tls->ref))
-		tls = NULL;
-	rcu_read_unlock();
+	tls = tls_get(s->roots);
 	if (!tls)
 		return;
 	scan_range(s, below(tp, tls->below), tp + tls->above);
 	scan_dtv(s, tls, tp);
-	if (refcount_dec_and_test(&tls->ref))
-		kvfree_rcu(tls, rcu);
+	tls_put(tls);
 }
 
 /* A child that is being born. */
@@ -959,6 +972,31 @@ int gch_roots_init(struct gch_roots *r, bool precise_only)
 	return 0;
 }
 
+/**
+ * gch_roots_copy() - the same registered ranges, by the same ids, and TLS
+ * @to: as gch_roots_init() leaves it
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gch_roots_copy(struct gch_roots *to, struct gch_roots *from)
+{
+	struct gch_range e, *copy;
+	struct gch_tls *tls;
+	unsigned long id;
+	int err = 0;
+
+	to->precise_only = from->precise_only;
+	for (id = 1; !err && range_next(from, &id, &e); id++) {
+		copy = kmemdup(&e, sizeof(e), ENV_GFP);
+		err = copy ? xa_insert(&to->table, id, copy, ENV_GFP) : -ENOMEM;
+		if (err)
+			kfree(copy);
+	}
+	tls = tls_get(from);
+	rcu_assign_pointer(to->tls, tls);
+	return err;
+}
+
 /** gch_roots_set_heap() - where the heap is mapped; before any scan */
 void gch_roots_set_heap(struct gch_roots *r, unsigned long lo, unsigned long hi)
 {
@@ -975,7 +1013,7 @@ void gch_roots_destroy(struct gch_roots *r)
 	xa_for_each(&r->table, id, e)
 		kfree(e);
 	xa_destroy(&r->table);
-	kvfree(rcu_dereference_protected(r->tls, true));
+	tls_put(rcu_dereference_protected(r->tls, true));
 	gch_snapshot_destroy(&r->snapshot);
 	kvfree(r->image);
 	free_page((unsigned long)r->page);
@@ -1095,8 +1133,6 @@ int gch_roots_set_tls(struct gch_roots *r, const struct gcheap_tls *u,
 	tls->counted = u->flags & GCHEAP_TLS_COUNTED;
 	tls->n = u->nmodules;
 	memcpy(tls->module, modules, flex_array_size(tls, module, tls->n));
-	tls = unrcu_pointer(xchg(&r->tls, RCU_INITIALIZER(tls)));
-	if (tls && refcount_dec_and_test(&tls->ref))
-		kvfree_rcu(tls, rcu);
+	tls_put(unrcu_pointer(xchg(&r->tls, RCU_INITIALIZER(tls))));
 	return 0;
 }

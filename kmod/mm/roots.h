@@ -99,6 +99,7 @@ bool gch_mapping_of_a_heap(const struct vm_area_struct *vma);
 int gch_roots_module_init(void);
 
 int gch_roots_init(struct gch_roots *r, bool precise_only);
+int gch_roots_copy(struct gch_roots *to, struct gch_roots *from);
 void gch_roots_set_heap(struct gch_roots *r, unsigned long lo, unsigned long hi);
 void gch_roots_destroy(struct gch_roots *r);
 

@@ -79,6 +79,7 @@
 
 static DEFINE_HASHTABLE(herds, 6);
 static DEFINE_SPINLOCK(herds_lock);
+static atomic_t forkers;	/* herds that are to know of children */
 static struct tracepoint *fork_tracepoint;
 
 static void thread_work(struct callback_head *work);
@@ -273,11 +274,29 @@ out:
 	put_all(&gone);
 }
 
+/* A child that has an address space of its own. */
+static void note_child(struct task_struct *parent, struct mm_struct *mm)
+{
+	struct gch_herd *h;
+
+	spin_lock(&herds_lock);
+	hash_for_each_possible(herds, h, by_mm, (unsigned long)parent->mm) {
+		spin_lock(&h->lock);
+		if (h->mm == parent->mm && h->forker == parent)
+			h->world->ops->forked(h->world, mm);
+		spin_unlock(&h->lock);
+	}
+	spin_unlock(&herds_lock);
+}
+
 static void probe_fork(void *data, struct task_struct *parent,
 		       struct task_struct *child)
 {
 	struct mm_struct *mm = child->mm;
 	struct gch_herd *h;
+
+	if (mm && mm != parent->mm && atomic_read(&forkers))
+		note_child(parent, mm);
 
 	/* B1: child listed before; pairs with that in gch_world_bind(). */
 	smp_mb();
@@ -417,7 +436,8 @@ static void look_at_current(void *info)
 /* Lock held; state STOP; B2 is behind us. */
 static bool thread_stopped(struct gch_thread *t)
 {
-	if (thread_gone(t) || t->doomed || t->exempt)
+	/* Nobody stops himself (gch_world_stop()). */
+	if (thread_gone(t) || t->doomed || t->exempt || t->task == current)
 		return true;
 	if (!t->queued && !t->parked)
 		return false;
@@ -496,9 +516,9 @@ static int herd_wait(struct gch_herd *h, ktime_t deadline)
 			err = -EAGAIN;
 			break;
 		}
-		wait_event_interruptible_hrtimeout(h->arrived,
-						   !READ_ONCE(h->awaited),
-						   ns_to_ktime(poll));
+		/* Not to be cut short by signals of a thread that forks. */
+		__wait_event_hrtimeout(h->arrived, !READ_ONCE(h->awaited),
+				       ns_to_ktime(poll), TASK_IDLE);
 		poll = min(poll * 2, POLL_MAX_NS);
 		look_again(h, &pending);
 	}
@@ -595,8 +615,9 @@ static void herd_open(struct gch_herd *h)
  * @w: world
  * @timeout_ns: how long to wait for those in user mode
  *
- * From the heap's collector only, not nested. On success no thread of the
- * address space executes in user mode until gch_world_start().
+ * From the heap's collector, or a thread of the program's in a call while the collector
+ * cannot; not nested. On success no thread of the address space executes in user mode until
+ * gch_world_start().
  *
  * Return: 0; -EAGAIN: not all stopped in time, or no memory; they run again;
  * -ENXIO: the heap is dead.
@@ -1029,6 +1050,33 @@ void gch_world_exempt(struct gch_world *w, u32 slot, bool on)
 		if (!on && h->state == GCH_HERD_STOP)
 			thread_arm(t);
 	}
+	spin_unlock(&h->lock);
+}
+
+/**
+ * gch_world_fork_begin() - from now on gch_world_ops.forked is called for the caller's children
+ *
+ * Those that share its address space are none. Not nested.
+ */
+void gch_world_fork_begin(struct gch_world *w)
+{
+	struct gch_herd *h = w->herd;
+
+	spin_lock(&h->lock);
+	h->forker = current;
+	h->world = w;
+	spin_unlock(&h->lock);
+	atomic_inc(&forkers);
+}
+
+/** gch_world_fork_end() - no longer */
+void gch_world_fork_end(struct gch_world *w)
+{
+	struct gch_herd *h = w->herd;
+
+	atomic_dec(&forkers);
+	spin_lock(&h->lock);
+	h->forker = NULL;
 	spin_unlock(&h->lock);
 }
 

@@ -25,9 +25,12 @@ struct module;
  * @thread_dead: the thread attached at @slot can touch the address space no
  *	more: its control block and spans are the heap's again. The slot is free
  *	when this returns. From gch_world_reap() only, with no locks held; may sleep.
+ * @forked: the thread of gch_world_fork_begin() has a child, which does not run yet, with
+ *	address space @mm. Within the herd's lock.
  */
 struct gch_world_ops {
 	void (*thread_dead)(struct gch_world *w, u32 slot);
+	void (*forked)(struct gch_world *w, struct mm_struct *mm);
 };
 
 /**
@@ -84,6 +87,9 @@ bool gch_world_has(struct gch_world *w, u32 slot);
 bool gch_world_halted(struct gch_world *w, u32 slot);
 u32 gch_world_reap(struct gch_world *w);
 void gch_world_exempt(struct gch_world *w, u32 slot, bool on);
+
+void gch_world_fork_begin(struct gch_world *w);
+void gch_world_fork_end(struct gch_world *w);
 
 struct mm_struct *gch_world_mm(struct gch_world *w);
 bool gch_world_dead(struct gch_world *w);

@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fork(): the child gets a heap of its own, in the likeness of its parent's (R13).
+ *
+ *   parent	FORK, BEGIN	a heap for the child to be, empty yet: a descriptor
+ *		clone()		the child has it as well; its memory is what the parent's was
+ *		FORK, COPY	the parent's heap is copied into it, threads stopped
+ *   child			maps it where the parent's was: its calls and faults wait for that
+ *
+ * A child that is gone before, since it runs another program, ends the copying.
+ *
+ * From BEGIN to COPY no cycle runs and no finalizer is handed out or set, so that whatever the
+ * memory of the child refers to is there when the heap is copied, which is after its memory was:
+ * what threads allocate meanwhile is there, too. The structure is closed while it is copied:
+ * calls wait, as in a pause.
+ *
+ * Threads are not stopped for the clone() itself: between BEGIN and it the C library takes
+ * locks of its own, which a stopped thread might have.
+ *
+ * The window, from BEGIN to COPY, is its thread's alone: that waits for nobody in it, since
+ * everybody may wait for it. It ends by itself after WINDOW_TICKS, or when the heap dies.
+ * q->wait.lock protects what says so; the heap of the child is referenced by the window and by
+ * its file. It knows nothing of its parent's.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "gcheap.h"
+
+#define WINDOW_TICKS	(30 * HZ)
+#define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
+#define TRIES		20	/* to stop the threads, and find no new page */
+
+/** gch_fork_here() - the window is open, and the calling thread's */
+bool gch_fork_here(const struct gch *g)
+{
+	return READ_ONCE(g->fork.forker) == current;
+}
+
+static bool closed_to_me(const struct gch *g)
+{
+	return READ_ONCE(g->fork.forker) && !gch_fork_here(g);
+}
+
+static int await_open(struct gch *g)
+{
+	if (wait_event_killable(g->req.wait, !closed_to_me(g) || READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
+/** gch_lock_settled() - as gch_lock_thawed(), and no window of another thread's is open */
+int gch_lock_settled(struct gch *g)
+{
+	int err;
+
+	for (;;) {
+		err = await_open(g) ?: gch_lock_thawed(g);
+		if (err || !closed_to_me(g))
+			return err;
+		env_unlock(&g->core.lock);
+	}
+}
+
+/** gch_fetch_lock() - hand out finalizers from now on; no window of another thread's is open */
+int gch_fetch_lock(struct gch *g)
+{
+	int err;
+
+	for (;;) {
+		err = await_open(g);
+		if (!err && mutex_lock_killable(&g->fetch))
+			err = -EINTR;
+		if (err || !closed_to_me(g))
+			return err;
+		mutex_unlock(&g->fetch);
+	}
+}
+
+/* The child, if it waits, is to know what has become of its heap. */
+static void tell_child(struct gch *to, int err)
+{
+	to->fork.err = err;
+	smp_store_release(&to->fork.state, GCH_FORK_OVER);	/* pairs with await_copy() */
+	wake_up_all(&to->req.wait);
+}
+
+/* The window's heap is the caller's to see to; NULL: another one does. It stays open. */
+static struct gch *take(struct gch *g)
+{
+	struct gch *to;
+
+	spin_lock(&g->req.wait.lock);
+	to = g->fork.to;
+	g->fork.to = NULL;
+	spin_unlock(&g->req.wait.lock);
+	return to;
+}
+
+/* The window is over, and what has been put off goes on. */
+static void open_again(struct gch *g)
+{
+	spin_lock(&g->req.wait.lock);
+	WRITE_ONCE(g->fork.forker, NULL);
+	spin_unlock(&g->req.wait.lock);
+	wake_up_all(&g->req.wait);
+	if (gch_collect_asked(g))
+		gch_collector_wake(g);
+}
+
+/* End a window without a copy, unless it has come to one. */
+static void give_up(struct gch *g, int err)
+{
+	struct gch *to = take(g);
+
+	if (!to)
+		return;
+	gch_world_fork_end(&g->world);
+	tell_child(to, err);
+	gch_put(to);
+	open_again(g);
+}
+
+static void late(struct work_struct *work)
+{
+	struct gch *g = container_of(to_delayed_work(work), struct gch, fork.late);
+
+	give_up(g, READ_ONCE(g->dead) ? -ENXIO : -ETIMEDOUT);
+	gch_put(g);
+}
+
+void gch_fork_init(struct gch *g)
+{
+	INIT_DELAYED_WORK(&g->fork.late, late);
+}
+
+/** gch_fork_kill() - the heap is dead: who waits for a copy of it is told; never waits */
+void gch_fork_kill(struct gch *g)
+{
+	if (cancel_delayed_work(&g->fork.late))
+		gch_pool_run_later(&g->fork.late, 0);
+}
+
+static void not_late(struct gch *g)
+{
+	if (cancel_delayed_work(&g->fork.late))
+		gch_put(g);
+}
+
+/**
+ * gch_fork_born() - the child is there, and does not run yet; in the probe on births
+ * @mm: its address space
+ */
+void gch_fork_born(struct gch *g, struct mm_struct *mm)
+{
+	struct gch *to;
+
+	spin_lock(&g->req.wait.lock);
+	to = g->fork.to;
+	if (to && !to->fork.heir) {
+		mmgrab(mm);
+		WRITE_ONCE(to->fork.heir, mm);
+	}
+	spin_unlock(&g->req.wait.lock);
+}
+
+/* ---- BEGIN */
+
+/* No cycle is under way, nor begins: 0, -EBUSY, -EINTR, -ENXIO. */
+static int close_window(struct gch *g)
+{
+	struct gch_requests *q = &g->req;
+	int err = 0;
+
+	/* Who is being handed finalizers has them by then. */
+	if (mutex_lock_killable(&g->fetch))
+		return -EINTR;
+	spin_lock(&q->wait.lock);
+	if (g->fork.forker)
+		err = -EBUSY;
+	else
+		WRITE_ONCE(g->fork.forker, current);
+	spin_unlock(&q->wait.lock);
+	mutex_unlock(&g->fetch);
+	if (err)
+		return err;
+	if (wait_event_killable(q->wait, !READ_ONCE(q->working) || READ_ONCE(g->dead)))
+		err = -EINTR;
+	else if (READ_ONCE(g->dead))
+		err = -ENXIO;
+	/* Who sets a finalizer has done so. */
+	env_lock(&g->core.lock);
+	env_unlock(&g->core.lock);
+	if (err)
+		open_again(g);
+	return err;
+}
+
+/* Another heap, by the file that this one came by. */
+static struct file *open_another(struct file *file)
+{
+	struct file *f = dentry_open(&file->f_path, O_RDWR | O_CLOEXEC, current_cred());
+
+	if (!IS_ERR(f) && f->f_op != &gch_fops) {
+		fput(f);
+		return ERR_PTR(-ENODEV);
+	}
+	return f;
+}
+
+static void begin(struct gch *g, struct gch *to)
+{
+	gch_get(to);
+	to->fork.state = GCH_FORK_AWAITED;
+	spin_lock(&g->req.wait.lock);
+	g->fork.to = to;
+	spin_unlock(&g->req.wait.lock);
+	gch_world_fork_begin(&g->world);
+	gch_get(g);
+	gch_pool_run_later(&g->fork.late, WINDOW_TICKS);
+	/* Queued before this is read; pairs with gch_kill(), whose order is the other one. */
+	smp_mb();
+	if (READ_ONCE(g->dead))
+		gch_fork_kill(g);
+}
+
+/**
+ * gch_fork_begin() - open the window: a descriptor of the child's heap, for gch_fork_told()
+ * @file: the heap's
+ */
+int gch_fork_begin(struct file *file, struct gch_fork_arg *a)
+{
+	struct gch *g = file->private_data, *to;
+	int err;
+
+	a->made = open_another(file);
+	if (IS_ERR(a->made))
+		return PTR_ERR(a->made);
+	err = get_unused_fd_flags(O_CLOEXEC);
+	if (err < 0)
+		goto err_file;
+	a->u.fd = err;
+	to = a->made->private_data;
+	err = gch_tables_make(to, g->core.size, g->core.max_threads) ?: close_window(g);
+	if (err)
+		goto err_fd;
+	to->core.base = g->core.base;
+	begin(g, to);
+	a->g = g;
+	return 0;
+
+err_fd:
+	put_unused_fd(a->u.fd);
+	a->u.fd = -1;
+err_file:
+	fput(a->made);
+	a->made = NULL;
+	return err;
+}
+
+/** gch_fork_told() - the program knows the descriptor, or cannot be told */
+void gch_fork_told(struct gch_fork_arg *a, bool told)
+{
+	if (!a->g)
+		return;
+	if (told) {
+		fd_install(a->u.fd, a->made);
+		return;
+	}
+	gch_fork_end(a->g);
+	put_unused_fd(a->u.fd);
+	fput(a->made);
+}
+
+/** gch_fork_end() - close the window, if it is the caller's: 0 or -ESRCH */
+int gch_fork_end(struct gch *g)
+{
+	if (!gch_fork_here(g))
+		return -ESRCH;
+	not_late(g);
+	give_up(g, -ENXIO);
+	return 0;
+}
+
+/* ---- COPY */
+
+/** gch_copy_may_go_on() - 0, -EINTR: a fatal signal, -ENXIO: one of the heaps is dead */
+int gch_copy_may_go_on(const struct gch *to, const struct gch *from)
+{
+	if (READ_ONCE(from->dead) || READ_ONCE(to->dead))
+		return -ENXIO;
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+/* What the program has chosen, and what has been counted. */
+static void copy_settings(struct gch *to, const struct gch *from)
+{
+	to->verify = from->verify;
+	to->concurrent = from->concurrent;
+	to->check = from->check;
+	to->release = from->release;
+	to->mesh = from->mesh;
+	to->evacuate = from->evacuate;
+	to->young = from->young;
+	to->workers = from->workers;
+	to->pause_budget = from->pause_budget;
+	to->track.way = from->track.way;
+	to->tidy.percent = from->tidy.percent;
+	to->cycles = from->cycles;
+	to->cycles_failed = from->cycles_failed;
+	to->cycles_young = from->cycles_young;
+	to->pace.full = from->pace.full;
+	to->pace.runway = from->pace.runway;
+	to->black_bytes = from->black_bytes;
+}
+
+/* Cycles are counted on from there, and are held for the same reasons. */
+static void copy_requests(struct gch *to, struct gch *from)
+{
+	struct gch_requests *q = &from->req, *t = &to->req;
+	u64 tried, good;
+	u32 hold;
+
+	spin_lock(&q->wait.lock);
+	tried = q->tried;
+	good = q->good;
+	hold = q->hold;
+	spin_unlock(&q->wait.lock);
+	spin_lock(&t->wait.lock);
+	t->asked = tried;
+	t->begun = tried;
+	t->tried = tried;
+	t->good = good;
+	t->hold = hold;
+	spin_unlock(&t->wait.lock);
+}
+
+static int copy_span(struct gch *to, struct gch *from, u32 id)
+{
+	u32 fills = 0;
+	int err;
+
+	do {
+		env_lock(&to->core.lock);
+		err = gch_copy_span(&to->core, &from->core, id);
+		env_unlock(&to->core.lock);
+	} while (err == -ENOMEM && gch_reserve_fill(&to->core, &fills));
+	return err;
+}
+
+/* The number of the next span from a slot on, or @from->core.top. */
+static u32 next_span(const struct gch *g, u32 id)
+{
+	u32 first;
+
+	while (id < g->core.top && !gch_span_at(&g->core, id, &first)) {
+		if (!gch_chunk(&g->core, id / GCHEAP_CHUNK_SLOTS))
+			id |= GCHEAP_CHUNK_SLOTS - 1;
+		id++;
+	}
+	return min(id, g->core.top);
+}
+
+static u32 span_after(const struct gch *g, u32 id)
+{
+	return next_span(g, id + gch_desc(&g->core, id)->nslots);
+}
+
+static int copy_spans(struct gch *to, struct gch *from)
+{
+	int err = 0;
+	u32 id;
+
+	for (id = next_span(from, 0); id < from->core.top; id = span_after(from, id)) {
+		err = gch_copy_may_go_on(to, from) ?: copy_span(to, from, id);
+		if (err)
+			break;
+		cond_resched();
+	}
+	return err;
+}
+
+/* World stopped, all memory at hand. */
+static void copy_cells(struct gch *to, struct gch *from)
+{
+	u32 id;
+
+	env_lock(&to->core.lock);
+	for (id = next_span(from, 0); id < from->core.top; id = span_after(from, id)) {
+		gch_copy_cells(&to->core, &from->core, id);
+		cond_resched();
+	}
+	gch_copy_end(&to->core, &from->core);
+	gch_copy_shared(to);
+	gch_pace_plan(to);
+	gch_cycle_verify(to);
+	gch_stat_publish(to);
+	env_unlock(&to->core.lock);
+}
+
+/* What is in the spans, at one moment: 0, -EAGAIN, -ENOMEM, -EINTR, -ENXIO. */
+static int copy_stopped(struct gch *to, struct gch *from)
+{
+	int err = gch_copy_frames(to, from) ?: gch_world_stop(&from->world, STOP_TIMEOUT_NS);
+
+	if (err)
+		return err;
+	gch_stress_point();
+	err = gch_copy_contents(to, from);
+	if (!err)
+		copy_cells(to, from);
+	gch_world_start(&from->world);
+	return err;
+}
+
+static int copy_heap(struct gch *to, struct gch *from)
+{
+	int err, tries = 0;
+
+	copy_settings(to, from);
+	err = gch_copy_begin(&to->core, &from->core) ?: copy_spans(to, from) ?:
+		gch_roots_copy(&to->roots, &from->roots);
+	if (err)
+		return err;
+	do
+		err = copy_stopped(to, from);
+	while (err == -EAGAIN && ++tries < TRIES && !gch_copy_may_go_on(to, from));
+	return err;
+}
+
+/* Structure stays as it is until it has been copied (I1). */
+static int copy_closed(struct gch *to, struct gch *from)
+{
+	int err = gch_lock_thawed(from);
+
+	if (err)
+		return err;
+	WRITE_ONCE(from->core.closed, true);
+	env_unlock(&from->core.lock);
+	err = copy_heap(to, from);
+	env_lock(&from->core.lock);
+	WRITE_ONCE(from->core.closed, false);
+	env_unlock(&from->core.lock);
+	wake_up_all(&from->thawed);
+	return err;
+}
+
+static int copy(struct gch *to, struct gch *from)
+{
+	int err;
+
+	copy_requests(to, from);
+	err = copy_closed(to, from);
+	if (err) {
+		gch_tables_drop(to);	/* nobody comes further than that flag */
+		return err;
+	}
+	smp_store_release(&to->ready, true);	/* as in do_setup() */
+	/* It may have died since that was last looked at: pairs with gch_kill(). */
+	smp_mb();
+	if (READ_ONCE(to->dead))
+		gch_collector_wake(to);
+	return 0;
+}
+
+/** gch_fork_copy() - give the child that was born in the window a copy of the heap, and end it */
+int gch_fork_copy(struct gch *g)
+{
+	struct gch *to;
+	int err;
+
+	to = gch_fork_here(g) ? take(g) : NULL;
+	if (!to)
+		return -ESRCH;
+	not_late(g);
+	gch_world_fork_end(&g->world);
+	err = to->fork.heir ? copy(to, g) : -ECHILD;
+	tell_child(to, err);
+	gch_put(to);
+	open_again(g);
+	return err;
+}
+
+/* ---- ADOPT */
+
+/** gch_fork_heir() - whose heap it is before it is mapped; NULL: anybody's */
+struct mm_struct *gch_fork_heir(const struct gch *g)
+{
+	return READ_ONCE(g->fork.heir);
+}
+
+/** gch_fork_awaited() - the child is there, and the copy is still to be made */
+bool gch_fork_awaited(const struct gch *g)
+{
+	return gch_fork_heir(g) && READ_ONCE(g->fork.state) == GCH_FORK_AWAITED;
+}
+
+/* Until the window is over: 0, or what came of it. */
+static int await_copy(struct gch *g)
+{
+	struct gch_fork *f = &g->fork;
+
+	/* pairs with tell_child() */
+	if (wait_event_killable(g->req.wait, smp_load_acquire(&f->state) == GCH_FORK_OVER ||
+				READ_ONCE(g->dead)))
+		return -EINTR;
+	return READ_ONCE(g->dead) ? -ENXIO : f->err;
+}
+
+/**
+ * gch_fork_await() - a heap that is not set up: wait for it, if it is the caller's
+ *
+ * Return: 0: it is ready, or what has become of the copy; -ENODEV: it is not one that will be;
+ * -EPERM: it is another child's; -EINTR, -ENXIO.
+ */
+int gch_fork_await(struct gch *g)
+{
+	if (!READ_ONCE(g->fork.state) || !gch_fork_heir(g))
+		return -ENODEV;
+	return gch_mapping_foreign(g) ? -EPERM : await_copy(g);
+}
+
+/** gch_fork_adopt() - the child's call: wait until its heap is there, and say where it belongs */
+int gch_fork_adopt(struct gch *g, struct gcheap_adopt *a)
+{
+	int err;
+
+	if (!READ_ONCE(g->fork.state))
+		return READ_ONCE(g->ready) ? -ENOENT : -ENODEV;
+	err = gch_mapping_foreign(g) ? -EPERM : await_copy(g);
+	if (!err && gch_mapping_foreign(g))
+		err = -EPERM;
+	if (err)
+		return err;
+	g->tgid = current->tgid;
+	a->base = g->core.base;
+	a->heap_size = g->core.size;
+	a->meta_size = g->meta_size;
+	a->tcb_size = g->tcb_size;
+	a->max_threads = g->core.max_threads;
+	return 0;
+}
+
+/** gch_fork_destroy() - the heap goes */
+void gch_fork_destroy(struct gch *g)
+{
+	if (g->fork.heir)
+		mmdrop(g->fork.heir);
+}
