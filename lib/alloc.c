@@ -63,7 +63,8 @@ void gch_kernel_visited(struct gcheap *h)
 {
 	if (unlikely(gch.trace))
 		gch_trace(h);
-	if (unlikely(READ_ONCE(h->backend.status->finalizers_ready)) && !gch.on_demand)
+	if (unlikely(READ_ONCE(h->backend.status->finalizers_ready) || gch_finalizers_left()) &&
+	    !gch.on_demand)
 		gch_finalizers_due(h);
 }
 

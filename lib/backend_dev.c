@@ -99,6 +99,71 @@ static int gch_dev_open(struct gch_backend *b, const char *device, struct gcheap
 	return err;
 }
 
+/* ---- fork */
+
+static int gch_dev_fork(struct gch_backend *b)
+{
+	struct gcheap_fork arg = { .size = sizeof(arg), .flags = GCHEAP_FORK_BEGIN };
+	int err = gch_dev_call(b, GCHEAP_IOC_FORK, &arg);
+
+	return err ? err : arg.fd;
+}
+
+/* If it fails the child is told. */
+static void gch_dev_forked(struct gch_backend *b, int fd)
+{
+	struct gcheap_fork arg = { .size = sizeof(arg), .flags = GCHEAP_FORK_COPY };
+
+	gch_dev_call(b, GCHEAP_IOC_FORK, &arg);
+	close(fd);
+}
+
+/* Where they were, so that what the library knows of them is true; or none of them. */
+static int gch_dev_remap(const struct gch_backend *b, int fd)
+{
+	const struct {
+		const void *at;
+		size_t size;
+		int prot;
+		uint64_t offset;
+	} map[] = {
+		{ (void *)b->base, b->size, PROT_READ | PROT_WRITE, GCHEAP_OFF_HEAP },
+		{ b->meta, b->meta_size, PROT_READ, GCHEAP_OFF_META },
+		{ b->status, GCHEAP_STATUS_SIZE, PROT_READ, GCHEAP_OFF_STATUS },
+		{ b->tcb, b->tcb_size, PROT_READ | PROT_WRITE, GCHEAP_OFF_TCB },
+	};
+	int err;
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		if (mmap((void *)map[i].at, map[i].size, map[i].prot,
+			 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, (off_t)map[i].offset) != MAP_FAILED)
+			continue;
+		err = -errno;
+		while (i-- > 0)
+			gch_dev_unmap(map[i].at, map[i].size);
+		return err;
+	}
+	return 0;
+}
+
+/* Its descriptor takes the number of the parent's. */
+static int gch_dev_adopt(struct gch_backend *b, int fd)
+{
+	int err = gch_dev_remap(b, fd);
+
+	if (!err)
+		dup3(fd, b->fd, O_CLOEXEC);
+	close(fd);
+	return err;
+}
+
+static int gch_dev_await(struct gch_backend *b)
+{
+	struct gcheap_adopt arg = { .size = sizeof(arg) };
+
+	return gch_dev_call(b, GCHEAP_IOC_ADOPT, &arg);
+}
+
 /* The mappings are not inherited. */
 static void gch_dev_forget(struct gch_backend *b)
 {
@@ -109,6 +174,10 @@ static void gch_dev_forget(struct gch_backend *b)
 const struct gch_backend_ops gch_backend_dev = {
 	.open = gch_dev_open,
 	.close = gch_dev_close,
+	.fork = gch_dev_fork,
+	.forked = gch_dev_forked,
+	.adopt = gch_dev_adopt,
+	.await = gch_dev_await,
 	.forget = gch_dev_forget,
 	.call = gch_dev_call,
 };

@@ -161,7 +161,7 @@ static int gch_tell_heap(struct gcheap *h, const struct gch_walk *w)
 	const struct gch_root *r = w->data.items;
 	int err = 0;
 
-	if (h->dead || h->flags & GCHEAP_OPT_PRECISE_ONLY)
+	if (h->flags & GCHEAP_OPT_PRECISE_ONLY || gch_heap_there(h))
 		return 0;
 	err = gch_tls_tell(h, &w->modules);
 	if (err || h->flags & GCHEAP_OPT_NO_DATA)

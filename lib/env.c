@@ -96,6 +96,7 @@ void gch_env_switches(void)
 	if (gch_env_set("GCHEAP_CONCURRENT"))
 		gch.concurrent = gch_env_switch("GCHEAP_CONCURRENT");
 	gch.lend = gch_env_switch("GCHEAP_LEND");
+	gch.no_fork = gch_env_set("GCHEAP_FORK") && !gch_env_switch("GCHEAP_FORK");
 	gch.on_demand = gch_env_switch("GCHEAP_FINALIZE_ON_DEMAND");
 	gch.exit_stats = secure_getenv("GCHEAP_EXIT_STATS");
 }

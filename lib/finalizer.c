@@ -13,6 +13,9 @@ struct gch_due {
 };
 
 static struct gch_due *gch_due;
+static uint32_t gch_due_at;		/* 1 + the one that is being run; 0: none */
+static bool gch_due_left;		/* there are some that nobody is at */
+static __thread bool gch_runs;
 
 static uint64_t gch_cookie(const struct gch_final *f)
 {
@@ -143,13 +146,20 @@ int gch_finalizers_all(struct gcheap *h)
 
 /* ---- run */
 
+static void gch_due_drop(struct gcheap_ready *due)
+{
+	gch_slab_put(&gch.finalizers, gch_of_cookie(due->cookie));
+	*due = (struct gcheap_ready){ 0 };
+}
+
 static void gch_run(struct gcheap_ready *due)
 {
-	struct gch_final *f = gch_of_cookie(due->cookie);
+	const struct gch_final *f = gch_of_cookie(due->cookie);
 
+	WRITE_ONCE(gch_due_at, due - gch_due->item + 1);
 	f->fn((void *)(uintptr_t)due->addr, f->data);
-	gch_slab_put(&gch.finalizers, f);
-	*due = (struct gcheap_ready){ 0 };
+	gch_due_drop(due);
+	WRITE_ONCE(gch_due_at, 0);
 }
 
 /* How many there were. */
@@ -166,11 +176,31 @@ static int gch_run_some(struct gcheap *h)
 	return arg.got;
 }
 
+/* In a forked child: those that another thread was to run. */
+static int gch_run_left(void)
+{
+	struct gcheap_ready *due = gch_due->item;
+	int n = 0;
+
+	for (; gch_due_left && due < gch_due->item + GCH_DUE; due++) {
+		if (!due->addr)
+			continue;
+		if (gch_heap_at((void *)(uintptr_t)due->addr)) {
+			gch_run(due);
+			n++;
+		} else {
+			gch_due_drop(due);
+		}
+	}
+	gch_due_left = false;
+	return n;
+}
+
 static int gch_run_all(struct gcheap *h)
 {
-	int n = 0, some;
+	int n = gch_run_left(), some;
 
-	while (!READ_ONCE(h->dead) && READ_ONCE(h->backend.status->finalizers_ready)) {
+	while (!gch_heap_there(h) && READ_ONCE(h->backend.status->finalizers_ready)) {
 		some = gch_run_some(h);
 		if (!some)
 			break;
@@ -187,6 +217,7 @@ static bool gch_run_begin(int *cancel)
 {
 	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
 		return false;
+	gch_runs = true;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
 	return true;
 }
@@ -198,10 +229,36 @@ static void gch_run_end(int cancel)
 	pthread_mutex_lock(&gch.lock);
 	closed = gch.closing;
 	gch.closing = NULL;
+	gch_runs = false;
 	pthread_mutex_unlock(&gch.run_lock);
 	pthread_mutex_unlock(&gch.lock);
 	gch_heaps_close(closed);
 	pthread_setcancelstate(cancel, NULL);
+}
+
+/*
+ * A forked child: its thread may be running finalizers, and goes on. What another one was in the
+ * midst of is over, and the rest of what that was to run is left.
+ */
+void gch_finalizer_forked(void)
+{
+	gch.run_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	if (gch_runs) {
+		pthread_mutex_lock(&gch.run_lock);
+		return;
+	}
+	if (gch_due_at)
+		gch_due_drop(&gch_due->item[gch_due_at - 1]);
+	gch_due_at = 0;
+	for (int i = 0; gch_due && i < GCH_DUE; i++)
+		gch_due_left |= !!gch_due->item[i].addr;
+	gch_heaps_close(gch.closing);
+	gch.closing = NULL;
+}
+
+bool gch_finalizers_left(void)
+{
+	return READ_ONCE(gch_due_left);
 }
 
 void gch_finalizers_due(struct gcheap *h)

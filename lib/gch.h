@@ -154,7 +154,9 @@ struct gcheap {
 	struct gch_backend backend;
 	uint32_t index;
 	uint32_t flags;
-	bool dead;		/* this is a forked child, or it was closed */
+	bool dead;		/* this is a forked child that has none, or it was closed */
+	bool opened;
+	bool awaited;		/* a forked child's: it may still be copied, or not come to be */
 	struct gcheap *next;	/* closed: in gch.closing or gch.spare */
 	int dl_held;
 	uint64_t traced;	/* cycles told about */
@@ -189,6 +191,7 @@ struct gch_state {
 	bool trace;
 	bool verify;
 	bool lend;
+	bool no_fork;
 	int concurrent;		/* -1: as the module has it */
 	uint64_t pause_us;	/* these: 0: as the module has it */
 	uint64_t workers;
@@ -219,6 +222,7 @@ extern struct gch_state gch;
 
 void gch_setup(void);
 int gch_heap_get(struct gcheap **heap);
+int gch_heap_there(struct gcheap *h);
 void gch_heaps_close(struct gcheap *list);
 struct gcheap *gch_heap_at(const void *p);
 int gch_env_options(struct gcheap_options *o);
@@ -357,10 +361,22 @@ void gch_tls_setup(void);
 bool gch_tls_note(struct gch_vec *modules, uint32_t module, size_t bytes, const void *block);
 int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
 
+/* ---- fork.c */
+
+void gch_fork_takes(pthread_mutex_t *lock, bool recursive);
+void gch_fork_calls(void (*child)(void));
+void gch_fork_prepare(void);
+void gch_fork_parent(void);
+void gch_fork_child(void);
+int gch_fork_await(struct gcheap *h);
+
 /* ---- pthread.c, finalizer.c, stats.c */
 
 void gch_start_setup(void);
+void gch_start_forked(void);
 void gch_finalizer_setup(void);
+void gch_finalizer_forked(void);
+bool gch_finalizers_left(void);
 int gch_lend_start(void);
 
 int gch_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*fn)(void *),

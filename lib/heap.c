@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
-/* Heaps: the default one and others, from open to close, and what fork() does. */
+/* Heaps: the default one and others, from open to close. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,42 +43,6 @@ bool gch_fail(int err)
 	return err;
 }
 
-/* ---- fork */
-
-/*
- * The child has none of the mappings and must not touch the parent's heaps. Its
- * one thread may have been anywhere in the library but holds no lock of it, while
- * other threads may have held them all.
- */
-static void gch_forked(void)
-{
-	static const pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-	static const pthread_mutex_t plain = PTHREAD_MUTEX_INITIALIZER;
-
-	gch.lock = plain;
-	gch.start_lock = recursive;
-	gch.run_lock = plain;
-	gch.starts.lock = plain;
-	gch.finalizers.lock = plain;
-	gch.pins.lock = plain;
-	gch.pin_lock = plain;
-	gch.dl_lock = recursive;
-	gch_thread_forked();
-	for (int i = 0; i < GCH_HEAPS; i++) {
-		struct gcheap *h = gch.heap[i];
-
-		if (!h || h->dead)
-			continue;
-		h->dead = true;
-		h->backend.ops->forget(&h->backend);
-		/* A heap of the child's own may come to lie there. */
-		h->backend.base = 0;
-		h->backend.size = 0;
-	}
-	if (gch.ready)
-		gch.error = -ENXIO;
-}
-
 /* ---- once */
 
 static void gch_setup_once(void)
@@ -92,7 +56,6 @@ static void gch_setup_once(void)
 	gch_slab_reserve(&gch.finalizers);
 	gch_slab_reserve(&gch.pins);
 	gch_finalizer_setup();
-	pthread_atfork(NULL, NULL, gch_forked);
 }
 
 void gch_setup(void)
@@ -287,6 +250,7 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 		err = gch_switches(h);
 	if (err)
 		goto unlist;
+	h->opened = true;
 	return 0;
 unlist:
 	gch_unlist(h);
@@ -371,11 +335,26 @@ GCH_API struct gcheap *gcheap_default(void)
 /* The heap meant, in a state to be used; 0 or -errno. */
 int gch_heap_get(struct gcheap **h)
 {
+	int err = 0;
+
 	if (!*h)
 		*h = &gch.heap0;
 	if (*h == &gch.heap0)
-		return gcheap_init();
-	return (*h)->dead ? -ENXIO : 0;
+		err = gcheap_init();
+	return err ? err : gch_heap_there(*h);
+}
+
+/* One that has been opened: 0 or -errno. */
+int gch_heap_there(struct gcheap *h)
+{
+	if (unlikely(READ_ONCE(h->awaited)))
+		return gch_fork_await(h);
+	return READ_ONCE(h->dead) ? -ENXIO : 0;
+}
+
+static struct gcheap *gch_heap_if_there(struct gcheap *h)
+{
+	return unlikely(READ_ONCE(h->awaited)) && gch_fork_await(h) ? NULL : h;
 }
 
 struct gcheap *gch_heap_at(const void *p)
@@ -383,12 +362,12 @@ struct gcheap *gch_heap_at(const void *p)
 	uintptr_t at = (uintptr_t)p;
 
 	if (likely(at - gch.heap0.backend.base < gch.heap0.backend.size))
-		return &gch.heap0;
+		return gch_heap_if_there(&gch.heap0);
 	for (int i = 1; i < GCH_HEAPS; i++) {
 		struct gcheap *h = READ_ONCE(gch.heap[i]);
 
 		if (h && at - h->backend.base < h->backend.size)
-			return h;
+			return gch_heap_if_there(h);
 	}
 	return NULL;
 }

@@ -193,7 +193,8 @@ __attribute__((destructor)) static void gch_exit_stats(void)
 	char text[GCH_LINE];
 	int fd;
 
-	if (!gch.exit_stats || !*gch.exit_stats || !gch.ready || gch.error)
+	if (!gch.exit_stats || !*gch.exit_stats || !gch.ready || gch.error ||
+	    gch_heap_there(&gch.heap0))
 		return;
 	gch_status(&gch.heap0, &s);
 	fd = gch_exit_file();

@@ -249,13 +249,25 @@ void gch_thread_exit(void *arg)
 	gch_unmap(t, sizeof(*t));
 }
 
-/* A forked child: its thread has no control block. What it had is left mapped. */
-void gch_thread_forked(void)
+static void gch_thread_free(struct gch_thread *t)
 {
 	for (int i = 0; i < GCH_HEAPS; i++)
+		gch_unmap(t->local[i], sizeof(*t->local[i]));
+	gch_unmap(t, sizeof(*t));
+}
+
+/* A forked child: no thread is attached to any heap. */
+void gch_thread_forked(void)
+{
+	struct gch_thread *next;
+
+	for (int i = 0; i < GCH_HEAPS; i++)
 		gch_tcbs[i] = GCH_NO_TCB;
+	for (; gch.threads; gch.threads = next) {
+		next = gch.threads->next;
+		gch_thread_free(gch.threads);
+	}
 	gch_self = NULL;
-	gch.threads = NULL;
 }
 
 /* ---- for the program */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The library on the module: exact counts, every size across collections, many
- * threads, finalizers and weak references, the limit, fork and exec.
+ * threads, finalizers and weak references, the limit, exec.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -472,28 +472,6 @@ TEST(memory_elsewhere_is_told_in_lumps)
 	CHECK_EQ(s.offheap_bytes, 0);
 	CHECK_EQ(gcheap_tune(NULL, GCHEAP_TUNE_SOFT_LIMIT, 64 << 20), 0);
 	CHECK_EQ(gcheap_collect(), 0);
-}
-
-TEST(fork_gives_a_child_without_heap)
-{
-	void *p = gcheap_alloc(100);
-	int status;
-	pid_t pid;
-
-	CHECK(p);
-	pid = fork();
-	if (!pid) {
-		errno = 0;
-		if (gcheap_alloc(100) || errno != ENXIO)
-			_exit(1);
-		if (gcheap_collect() != -ENXIO || gcheap_base(p) || !gcheap_free(p))
-			_exit(2);
-		_exit(0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
-	CHECK_EQ(gcheap_collect(), 0);
-	CHECK(gcheap_alloc(100));
 }
 
 static void own_path(char path[4096])

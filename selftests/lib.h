@@ -20,7 +20,7 @@ static struct gcheap_weak *watch[WATCHED];
 static unsigned int nwatched;
 
 /* In a frame of its own, so that the caller's does not have the address. */
-static __attribute__((noinline)) void watched_new(void *volatile *place)
+static __attribute__((unused, noinline)) void watched_new(void *volatile *place)
 {
 	struct watched *w = gcheap_alloc(sizeof(*w));
 	unsigned int n = __atomic_fetch_add(&nwatched, 1, __ATOMIC_RELAXED);
@@ -87,7 +87,7 @@ static __attribute__((noinline)) unsigned int watched_alive(void)
 }
 
 /* Stale copies in registers and stacks may keep a few. */
-static void expect_gone(unsigned int of)
+static __attribute__((unused)) void expect_gone(unsigned int of)
 {
 	unsigned int alive;
 

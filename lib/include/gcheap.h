@@ -17,15 +17,20 @@
  *
  * Every function may be called by any thread at any time, except where it says
  * otherwise and except from signal handlers: nothing here is
- * async-signal-safe. A child after fork() does not have its parent's heaps:
- * calls give ENXIO there, those that take an object EINVAL, and touching one is a
- * SIGSEGV. exec is fine.
+ * async-signal-safe.
+ *
+ * A child after fork() has heaps of its own, with all that its parent's had, in the same
+ * place; fork() takes the time that it takes to copy them, or until the child has run another
+ * program, and other threads are stopped meanwhile. It does not have them when there was no
+ * memory for that, nor after _Fork() or a raw clone(): calls give ENXIO there, or the reason,
+ * those that take an object EINVAL, and touching one is a SIGBUS or SIGSEGV. exec is fine. A
+ * thread that was lent is the parent's.
  *
  * errno in every call that reaches the kernel:
  *   ENOENT EACCES	no /dev/gcheap, or no right to it
  *   EPROTONOSUPPORT	the module speaks another version
  *   EOPNOTSUPP		the module lacks a feature that the library needs
- *   ENXIO		the heap is dead (unmapped, or this is a forked child)
+ *   ENXIO		the heap is dead (unmapped, or this is a forked child without)
  *   ENOMEM		limit or memory used up, with everything collected
  *   ENOSPC		too many caches, roots, threads or heaps
  *
@@ -46,6 +51,7 @@
  *   GCHEAP_WORKERS	kernel workers that mark together, 1 to 8; 0: as there
  *			are processors (0)
  *   GCHEAP_LEND	1: a thread of the program, made for this, marks (gcheap_lend())
+ *   GCHEAP_FORK	0: a forked child has no heap, and fork() copies none (1)
  *   GCHEAP_VERIFY	1: check the whole heap after every cycle
  *   GCHEAP_EXIT_STATS	1: counters to stderr when the program exits; else a file
  *			they are appended to

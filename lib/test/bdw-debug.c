@@ -581,7 +581,7 @@ TEST(what_looks_freed_is_given_back)
 	CHECK(!bdw_kept(p));
 }
 
-TEST(a_forked_child)
+TEST(a_forked_child_without_heap)
 {
 	char *p;
 	int status;
@@ -589,6 +589,7 @@ TEST(a_forked_child)
 
 	set_up();
 	p = debug_malloc(10, "file", 1);
+	mock.fail_fork = -ENXIO;
 	pid = fork();
 	if (!pid) {
 		GC_gcollect();

@@ -214,13 +214,14 @@ TEST(sizes_are_told_when_they_change)
 	CHECK_EQ(n, 3);
 }
 
-TEST(a_forked_child_has_no_heap)
+TEST(a_forked_child_without_heap)
 {
 	int status;
 	pid_t pid;
 
 	begin();
 	GC_set_on_collection_event(on_event);
+	mock.fail_fork = -ENXIO;
 	pid = fork();
 	if (!pid) {
 		GC_gcollect();

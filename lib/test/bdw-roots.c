@@ -181,7 +181,7 @@ TEST(what_cannot_be_a_root_ends_the_program)
 }
 
 /* Without a heap there is nothing that roots would keep. */
-TEST(a_forked_child_has_no_roots)
+TEST(a_forked_child_without_heap_has_no_roots)
 {
 	void **memory = memory_new(), **of_child = memory_new();
 	int status;
@@ -190,6 +190,7 @@ TEST(a_forked_child_has_no_roots)
 	mock_use();
 	GC_init();
 	GC_add_roots(memory, memory + WORDS);
+	mock.fail_fork = -ENXIO;
 	pid = fork();
 	if (!pid) {
 		GC_init();

@@ -553,7 +553,7 @@ static int in_child(void *p)
 	return 0;
 }
 
-TEST(a_forked_child_has_no_heap)
+TEST(a_forked_child_that_gets_no_heap)
 {
 	void *p;
 	int status;
@@ -561,6 +561,7 @@ TEST(a_forked_child_has_no_heap)
 
 	mock_use();
 	p = gcheap_alloc(10);
+	mock.fail_fork = -ENXIO;
 	pid = fork();
 	if (!pid)
 		_exit(in_child(p));
@@ -584,6 +585,7 @@ TEST(threads_of_a_forked_child)
 
 	mock_use();
 	CHECK(gcheap_alloc(10));
+	mock.fail_await = -ENOMEM;
 	pid = fork();
 	if (!pid) {
 		if (pthread_create(&t, NULL, child_thread, NULL) || pthread_join(t, &result))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "mock.h"
 
@@ -575,6 +576,13 @@ static int mock_call(struct gch_backend *b, unsigned int command, void *arg)
 
 /* ---- open and close */
 
+static void mock_locks(struct mock_heap *m)
+{
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->question.asked, NULL);
+	pthread_cond_init(&m->question.answered, NULL);
+}
+
 static int mock_open(struct gch_backend *b, const char *device, struct gcheap_setup *setup)
 {
 	struct mock_heap *m;
@@ -589,9 +597,7 @@ static int mock_open(struct gch_backend *b, const char *device, struct gcheap_se
 		i++;
 	m = mock_map(sizeof(*m), 4096);
 	mock_heaps[i] = m;
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->question.asked, NULL);
-	pthread_cond_init(&m->question.answered, NULL);
+	mock_locks(m);
 	m->b = b;
 	b->size = setup->heap_size ? setup->heap_size : MOCK_HEAP;
 	m->nslots = b->size / GCHEAP_SLOT_SIZE;
@@ -624,9 +630,43 @@ static void mock_forget(struct gch_backend *b)
 	munmap(b->tcb, b->tcb_size);
 }
 
+/* Its memory is private, and so the child's own as it is. */
+static int mock_fork(struct gch_backend *b)
+{
+	return mock.fail_fork ? mock.fail_fork : dup(0);
+}
+
+static void mock_forked(struct gch_backend *b, int fd)
+{
+	mock.forked++;
+	close(fd);
+}
+
+static int mock_await(struct gch_backend *b)
+{
+	return mock.fail_await;
+}
+
+/* Nobody is attached, nor waits. */
+static int mock_adopt(struct gch_backend *b, int fd)
+{
+	struct mock_heap *m = mock_of(b);
+
+	close(fd);
+	mock_locks(m);
+	for (uint32_t i = 0; i < MOCK_THREADS; i++)
+		if (m->attached[i])
+			mock_detach(m, &(struct gcheap_thread){ .thread = i });
+	return 0;
+}
+
 const struct gch_backend_ops mock_ops = {
 	.open = mock_open,
 	.close = mock_close,
+	.fork = mock_fork,
+	.forked = mock_forked,
+	.adopt = mock_adopt,
+	.await = mock_await,
 	.forget = mock_forget,
 	.call = mock_call,
 };

@@ -25,7 +25,10 @@ struct mock {
 	int hold_max;
 	int fail_next;		/* -errno for the next SPANS, LARGE, ROOT_ADD or LINK */
 	int fail_open;		/* -errno of every SETUP; 0: it works */
+	int fail_fork;		/* -errno of every fork; 0: the child has the heap */
+	int fail_await;		/* in the child */
 	uint32_t bad_frees;
+	uint32_t forked;	/* in the parent */
 	struct gcheap_setup setup;
 	uint64_t param[GCHEAP_PARAM_MAX];	/* as set last, by GCHEAP_PARAM_* */
 };
