@@ -430,6 +430,7 @@ bool gch_may_try_again(struct gch *g, int err);
 bool gch_await_shown(struct gch *g);
 int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);
+
 /* fork.c */
 /** struct gch_fork_arg - the call's @u; BEGIN: the file it has @made, for a window of @g */
 struct gch_fork_arg {

@@ -363,7 +363,7 @@ int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
 
 /* ---- fork.c */
 
-void gch_fork_takes(pthread_mutex_t *lock, bool recursive);
+void gch_fork_takes(pthread_mutex_t *first, pthread_mutex_t *const *others, size_t n);
 void gch_fork_calls(void (*child)(void));
 void gch_fork_prepare(void);
 void gch_fork_parent(void);

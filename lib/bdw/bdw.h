@@ -113,8 +113,10 @@ void bdw_callback_start(void);
 bool bdw_asked(void);
 void bdw_push(const void *word);
 void bdw_callback_notice(void);
+void bdw_callback_forked(void);
 
 /* proc.c: mark procedures, and what else says what an object refers to */
+bool bdw_procs_used(void);
 bool bdw_proc_known(GC_word descr);
 bool bdw_descr_is_asked(GC_word descr);
 void bdw_proc_tell(const void *object);
@@ -122,6 +124,7 @@ void bdw_proc_tell(const void *object);
 /* push.c */
 bool bdw_pushes_roots(void);
 void bdw_push_roots(void);
+
 
 /* link.c: between these, words that do not look like addresses may be made some again */
 void bdw_reveal_begin(void);
@@ -133,6 +136,7 @@ bool bdw_is_watcher(GC_finalization_proc fn);
 void bdw_spare_begin(void);
 void bdw_spare_end(void);
 void bdw_spare_settle(void);
+void bdw_spare_forked(void);
 unsigned int bdw_spared(void);
 bool bdw_spares(void *object, GC_finalization_proc fn, void *data);
 void *bdw_born(void *object, unsigned int kind);
@@ -152,12 +156,21 @@ void bdw_disclaim_watch(void *object, unsigned int kind);
 bool bdw_disclaim_is(GC_finalization_proc fn);
 bool bdw_disclaim_waits(void);
 
-/* suspend.c: threads that can be stopped, none of them with one of these locks */
-#define BDW_STOPS_WITHOUT(record)							\
+/*
+ * Locks: no thread is stopped with one of them, and whoever forks has them all. In this list
+ * are those that are taken within the allocation lock, if at all.
+ */
+#define BDW_LOCK(record)								\
 	static pthread_mutex_t *record##_lock __attribute__((section("bdw_locks"), used)) = \
 		&record.lock
+extern pthread_mutex_t *__start_bdw_locks[] __attribute__((visibility("hidden")));
+extern pthread_mutex_t *__stop_bdw_locks[] __attribute__((visibility("hidden")));
+extern pthread_mutex_t *const bdw_heap_lock;
+
+/* suspend.c: threads that can be stopped */
 void bdw_suspend_join(void);
 void bdw_suspend_leave(void);
+void bdw_suspend_forked(void);
 bool bdw_blocking(bool blocks);
 
 /* stats.c */

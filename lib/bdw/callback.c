@@ -34,12 +34,13 @@ static struct {
 	pthread_cond_t ready;
 	enum bdw_callback_state state;
 	int error;
+	struct bdw_question *question;	/* whoever is the thread */
 } bdw_callback = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.ready = PTHREAD_COND_INITIALIZER,
 };
 
-BDW_STOPS_WITHOUT(bdw_callback);
+BDW_LOCK(bdw_callback);
 
 static __thread struct bdw_question *bdw_question;	/* of that thread, while it is asked */
 static __thread bool bdw_starting;
@@ -150,8 +151,11 @@ static void *bdw_callback_run(void *question)
 
 static int bdw_thread_start(void)
 {
-	struct bdw_question *q = gch_map(sizeof(*q));
+	struct bdw_question *q = bdw_callback.question;
 
+	if (!q)
+		q = gch_map(sizeof(*q));
+	bdw_callback.question = q;
 	return q ? gch_pthread_start(BDW_STACK, bdw_callback_run, q) : -ENOMEM;
 }
 
@@ -206,10 +210,25 @@ void bdw_callback_start(void)
 	bdw_die("no thread for mark procedures", "%s", strerror(-err));
 }
 
-/* Programs assign to GC_push_other_roots without telling. */
+/*
+ * Programs assign to GC_push_other_roots without telling. And a forked child that has mark
+ * procedures needs a thread of its own, before it can have allocated so much that it is asked.
+ */
 void bdw_callback_notice(void)
 {
-	if (unlikely(bdw_pushes_roots()) &&
+	if (unlikely(bdw_pushes_roots() || bdw_procs_used()) &&
 	    __atomic_load_n(&bdw_callback.state, __ATOMIC_ACQUIRE) != BDW_ANSWERING)
 		bdw_callback_start();
+}
+
+/*
+ * In a forked child: the thread is the parent's alone. The next one comes when the library is
+ * entered, not here: who only runs another program needs none, and to make one takes locks of the
+ * C library that others may have had.
+ */
+void bdw_callback_forked(void)
+{
+	bdw_callback.ready = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	bdw_callback.state = BDW_NO_THREAD;
+	bdw_callback.error = 0;
 }

@@ -31,7 +31,7 @@ static struct {
 	size_t found;
 } bdw_list = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_list);
+BDW_LOCK(bdw_list);
 
 static struct gcheap_cache *bdw_list_cache(void)
 {

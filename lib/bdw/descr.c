@@ -24,7 +24,7 @@ static struct {
 	struct gch_vec vec;	/* struct bdw_long */
 	uint32_t chain[1 << BDW_CHAIN_BITS];
 } bdw_long = { .lock = PTHREAD_MUTEX_INITIALIZER };
-BDW_STOPS_WITHOUT(bdw_long);
+BDW_LOCK(bdw_long);
 
 static struct bdw_long *bdw_long_at(uint32_t i)
 {

@@ -19,6 +19,7 @@ static struct {
 } bdw = {
 	.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 };
+pthread_mutex_t *const bdw_heap_lock = &bdw.lock;
 
 /*
  * What the environment says comes last, and warnings about it may allocate. Programs do

@@ -27,7 +27,7 @@ static struct {
 	},
 };
 
-BDW_STOPS_WITHOUT(bdw_kinds);
+BDW_LOCK(bdw_kinds);
 
 /* ---- making one */
 

@@ -22,7 +22,7 @@ static struct {
 	struct bdw_smash smashed[BDW_LEAKS_MAX];
 } bdw_leak = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_leak);
+BDW_LOCK(bdw_leak);
 
 bool bdw_finds_leaks(void)
 {
@@ -153,7 +153,7 @@ bool bdw_leak_report(void)
 {
 	unsigned int n = 0;
 
-	/* A forked child has none: they are its parent's to tell of. */
+	/* They are of a heap that a forked child does not have. */
 	if (unlikely(gch.heap0.dead))
 		return false;
 	if (unlikely(READ_ONCE(bdw_leak.nsmashed)))

@@ -21,7 +21,7 @@ static struct {
 	.n = GC_RESERVED_MARK_PROCS,
 };
 
-BDW_STOPS_WITHOUT(bdw_procs);
+BDW_LOCK(bdw_procs);
 
 /* ---- making one */
 
@@ -51,6 +51,12 @@ static GC_mark_proc bdw_proc_of(GC_word descr)
 	return bdw_procs.proc[(descr >> GC_DS_TAG_BITS) % GC_MAX_MARK_PROCS];
 }
 
+/* There are any: pauses may ask. */
+bool bdw_procs_used(void)
+{
+	return __atomic_load_n(&bdw_procs.n, __ATOMIC_ACQUIRE) > GC_RESERVED_MARK_PROCS;
+}
+
 bool bdw_proc_known(GC_word descr)
 {
 	return bdw_proc_of(descr);
@@ -66,7 +72,7 @@ bool bdw_descr_is_asked(GC_word descr)
 	case GC_DS_PROC:
 		return !bdw_descr_is_map(descr);
 	case GC_DS_PER_OBJECT:
-		return __atomic_load_n(&bdw_procs.n, __ATOMIC_ACQUIRE) > GC_RESERVED_MARK_PROCS;
+		return bdw_procs_used();
 	}
 	return false;
 }

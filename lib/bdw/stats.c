@@ -31,7 +31,7 @@ static struct {
 	uint64_t obtained;		/* from the system */
 } bdw_count = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_count);
+BDW_LOCK(bdw_count);
 
 static __thread size_t bdw_freed;
 
@@ -263,7 +263,7 @@ static struct {
 	bool on;
 	uint64_t from;		/* ns */
 } bdw_time = { .lock = PTHREAD_MUTEX_INITIALIZER };
-BDW_STOPS_WITHOUT(bdw_time);
+BDW_LOCK(bdw_time);
 
 GCH_API void GC_start_performance_measurement(void)
 {

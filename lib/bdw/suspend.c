@@ -210,7 +210,7 @@ void bdw_suspend_leave(void)
 }
 
 /* A child has the thread that forked. */
-static void bdw_suspend_forked(void)
+void bdw_suspend_forked(void)
 {
 	for (struct bdw_member *m = bdw_members; m; m = m->next)
 		m->tid = 0;
@@ -223,7 +223,6 @@ static void bdw_suspend_forked(void)
 /* The first thread is registered from the beginning. */
 __attribute__((constructor)) static void bdw_suspend_first(void)
 {
-	pthread_atfork(NULL, NULL, bdw_suspend_forked);
 	pthread_key_create(&bdw_member_key, bdw_member_ended);
 	if (gettid() == getpid())
 		bdw_suspend_join();
@@ -255,9 +254,6 @@ struct bdw_stopping {
 	uint32_t why;
 	pthread_t id;
 };
-
-extern pthread_mutex_t *__start_bdw_locks[] __attribute__((visibility("hidden")));
-extern pthread_mutex_t *__stop_bdw_locks[] __attribute__((visibility("hidden")));
 
 static pthread_mutex_t *const bdw_below[] = {
 	&gch.dl_lock, &gch.start_lock, &gch.lock, &gch.starts.lock, &gch.finalizers.lock,

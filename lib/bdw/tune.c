@@ -34,7 +34,7 @@ static struct {
 	.divisor = BDW_DIVISOR,
 };
 
-BDW_STOPS_WITHOUT(bdw_tuned);
+BDW_LOCK(bdw_tuned);
 
 static bool bdw_to_hold(void)
 {

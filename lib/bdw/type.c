@@ -26,7 +26,7 @@ static struct {
 	struct bdw_source *of_cache[GCHEAP_MAX_CACHES];
 } bdw_sources = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_sources);
+BDW_LOCK(bdw_sources);
 
 static unsigned int bdw_source_home(const struct bdw_type *t, int class)
 {

@@ -14,7 +14,7 @@ static struct {
 	size_t used;
 } bdw_set = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_set);
+BDW_LOCK(bdw_set);
 
 static size_t bdw_home(uintptr_t object, size_t slots)
 {

@@ -13,7 +13,7 @@ static struct {
 	bool slow;
 } bdw_watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-BDW_STOPS_WITHOUT(bdw_watch);
+BDW_LOCK(bdw_watch);
 
 /* All caches there can be, for none to be made, and found by the fast path, later. */
 static void bdw_make_caches(enum gch_kind kind)
@@ -52,6 +52,7 @@ void bdw_watch_start(bool plain)
  * call, or are in the hands of who runs them; of dead ones later is early enough.
  */
 static unsigned int bdw_sparers;	/* calls under way; under bdw_watch.lock */
+static __thread unsigned int bdw_own_sparers;
 static bool bdw_sparing;
 static unsigned int bdw_spared_objects;
 
@@ -59,6 +60,7 @@ void bdw_spare_begin(void)
 {
 	pthread_mutex_lock(&bdw_watch.lock);
 	bdw_sparers++;
+	bdw_own_sparers++;
 	__atomic_store_n(&bdw_sparing, true, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&bdw_watch.lock);
 }
@@ -78,8 +80,15 @@ void bdw_spare_end(void)
 {
 	pthread_mutex_lock(&bdw_watch.lock);
 	bdw_sparers--;
+	bdw_own_sparers--;
 	bdw_spare_settle_locked();
 	pthread_mutex_unlock(&bdw_watch.lock);
+}
+
+/* In a forked child: those of other threads will not end. */
+void bdw_spare_forked(void)
+{
+	bdw_sparers = bdw_own_sparers;
 }
 
 /* From time to time, should a call have ended within a finalizer. */

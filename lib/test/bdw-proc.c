@@ -83,6 +83,38 @@ TEST(a_question)
 	CHECK_EQ(ask_about(p), 0);
 }
 
+/* When it enters the library, and not before. */
+static void in_child(uintptr_t *p)
+{
+	unsigned long calls = MOCK_CALLS(GCHEAP_IOC_CALLBACK);
+
+	thread_seen = pthread_self();
+	CHECK_EQ(MOCK_CALLS(GCHEAP_IOC_CALLBACK), calls);
+	GC_gcollect();
+	CHECK(MOCK_CALLS(GCHEAP_IOC_CALLBACK) > calls);
+	CHECK_EQ(ask_about(p), 1);
+	CHECK(!pthread_equal(thread_seen, pthread_self()));
+	_exit(0);
+}
+
+TEST(a_forked_child_has_a_thread_of_its_own)
+{
+	uintptr_t *p;
+	int status;
+	pid_t pid;
+
+	begin();
+	p = object(1, GC_malloc(10));
+	for (int i = 0; i < 3; i++) {
+		pid = fork();
+		if (!pid)
+			in_child(p);
+		CHECK(waitpid(pid, &status, 0) == pid);
+		CHECK_EQ(status, 0);
+		CHECK_EQ(ask_about(p), 1);
+	}
+}
+
 TEST(more_than_is_told_at_a_time)
 {
 	void *leaf;
