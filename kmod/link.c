@@ -206,7 +206,7 @@ int gch_link_call(struct gch *g, struct gcheap_link *a)
 	if (a->op == GCHEAP_LINK_AWAIT)
 		return await(g, may_reveal);
 	do {
-		err = gch_lock_thawed(g);
+		err = gch_lock_settled(g);
 		if (err)
 			return err;
 		err = link_once(g, a);

@@ -5,7 +5,7 @@
  * The other one's structure does not change meanwhile (gch_heap.closed). Its threads go on in
  * their spans until they are stopped for the last step, which wants no memory:
  *
- *   gch_copy_begin()	caches, finalizers, counters
+ *   gch_copy_begin()	caches, finalizers, links, counters
  *   gch_copy_span()	for each span: its descriptor, nothing live yet
  *   gch_copy_cells()	for each: what is live in it, threads stopped
  *   gch_copy_end()
@@ -84,6 +84,27 @@ static int copy_finals(struct gch_heap *to, const struct gch_finals *from)
 	return 0;
 }
 
+/* Their words are at the same addresses. */
+static int copy_links(struct gch_heap *to, const struct gch_heap *from)
+{
+	const struct gch_links *f = &from->links;
+	size_t bytes = gch_link_bytes(from);
+	void *pool;
+
+	if (!f->cap)
+		return 0;
+	pool = env_zalloc(bytes);
+	if (!pool)
+		return -ENOMEM;
+	memcpy(pool, f->pool, bytes);
+	to->links = *f;
+	to->links.pool = pool;
+	to->links.noted = pool + ((void *)f->noted - (void *)f->pool);
+	to->links.head = pool + ((void *)f->head - (void *)f->pool);
+	to->n.meta_bytes += bytes;
+	return 0;
+}
+
 /* What is recounted as spans, frames and tables come. */
 static void copy_counts(struct gch_heap *to, const struct gch_heap *from)
 {
@@ -118,7 +139,7 @@ int gch_copy_begin(struct gch_heap *to, const struct gch_heap *from)
 	for (i = 0; i < from->ncaches && !err; i++)
 		if (from->cache[i])
 			err = copy_cache(to, i, from->cache[i]);
-	return err ?: copy_finals(to, &from->finals);
+	return err ?: copy_finals(to, &from->finals) ?: copy_links(to, from);
 }
 
 /* Tables for what follows: 0 or -ENOMEM, as gch_chunk_ensure(). */
@@ -180,6 +201,9 @@ void gch_copy_cells(struct gch_heap *to, struct gch_heap *from, u32 id)
 
 	env_assert_held(&to->lock);
 	memcpy(gch_live(to, id), gch_live(from, id), gch_bit_words(d->ncells) * sizeof(u64));
+	/* One that is large may have been filled since its descriptor was copied. */
+	if (d->state == GCHEAP_SPAN_LARGE)
+		d->flags = READ_ONCE(gch_desc(from, id)->flags);
 	if (d->state == GCHEAP_SPAN_PARTIAL) {
 		gch_span_list(to, id);
 		return;

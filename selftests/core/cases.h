@@ -173,6 +173,7 @@
 	X(copy_kinds) \
 	X(copy_asked) \
 	X(copy_finals) \
+	X(copy_links) \
 	X(copy_meshed) \
 	X(copy_scribbled) \
 	X(copy_fails)

@@ -38,7 +38,9 @@ static bool fill(struct sim *s)
 		if (!a || !sim_store(s, a, prev) || !sim_store(s, a + 8, i))
 			return false;
 		prev = k == 0 || k == 2 ? a : prev;
-		if (i % 7 == 0 && gch_final_set(&s->h, a, i, &old))
+		if (i % 7 == 0 && gch_final_set(&s->h, a, i, i % GCH_ORDERS, &old))
+			return false;
+		if (i % 11 == 0 && gch_link_set(&s->h, a, i % 2, a, &old))
 			return false;
 	}
 	for (i = 0; i < ARRAY_SIZE(large_bytes); i++) {
@@ -90,6 +92,7 @@ static void same(struct sim *to, struct sim *s)
 	CHECK_EQ(to->h.ncaches, s->h.ncaches);
 	CHECK_EQ(to->h.finals.registered, s->h.finals.registered);
 	CHECK_EQ(to->h.finals.ready, s->h.finals.ready);
+	CHECK_EQ(to->h.links.count, s->h.links.count);
 	CHECK_EQ(to->h.moved_slots, s->h.moved_slots);
 	CHECK_EQ(to->h.n.meshed_pages, s->h.n.meshed_pages);
 	CHECK_EQ(to->h.param.growth, s->h.param.growth);
@@ -202,6 +205,55 @@ void gct_copy_finals(void)
 	CHECK_EQ(to->h.finals.ready, 0);
 	go_on(to);
 	sim_close(s);
+	sim_close(to);
+}
+
+/* Of two, the one that is kept and the one that is not. */
+static void links_of(struct sim *s, const u64 *a, u64 kept)
+{
+	u64 old;
+	u32 i;
+
+	sim_cycle(s);
+	for (i = 0; i < 4; i++) {
+		CHECK_EQ(!s->outside[i], i % 2 != kept);
+		CHECK_EQ(gch_link_get(&s->h, SIM_OUTSIDE + 8 * i, i / 2, &old),
+			 i % 2 == kept ? 0 : -ENOENT);
+	}
+	CHECK_EQ(sim_load(s, a[2]), kept ? 0 : 1);
+	CHECK_EQ(sim_load(s, a[2] + 8), kept ? 1 : 0);
+	sim_verify(s);
+}
+
+/* Words outside, and in objects, become 0 in each heap when the object has died there. */
+void gct_copy_links(void)
+{
+	struct sim *s = sim_with(GCHEAP_NOSCAN, 0, 32), *to;
+	u64 a[3], old;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(a); i++)
+		a[i] = sim_need(s, 0, 0);
+	for (i = 0; i < 4; i++) {
+		CHECK_EQ(gch_link_set(&s->h, SIM_OUTSIDE + 8 * i, i / 2, a[i % 2], &old), 0);
+		s->outside[i] = 1;
+	}
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(gch_link_set(&s->h, a[2] + 8 * i, i, a[i], &old), 0);
+		CHECK(sim_store(s, a[2] + 8 * i, 1));
+	}
+	sim_need(s, 0, 0);
+	s->precise[0] = a[2];
+	s->precise[1] = a[0];
+	to = copy_of(s);
+	to->precise[1] = a[1];
+	links_of(to, a, 1);
+	links_of(s, a, 0);
+	sim_close(s);
+	/* It has a table of its own, which grows. */
+	for (i = 0; i < 200; i++)
+		CHECK_EQ(gch_link_set(&to->h, SIM_OUTSIDE + 8 * i, false, a[1], &old), 0);
+	sim_verify(to);
 	sim_close(to);
 }
 

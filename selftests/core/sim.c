@@ -1067,6 +1067,8 @@ int sim_copy(struct sim *to, struct sim *s)
 	to->want = s->want;
 	memcpy(to->ambiguous, s->ambiguous, sizeof(s->ambiguous));
 	memcpy(to->precise, s->precise, sizeof(s->precise));
+	memcpy(to->outside, s->outside, sizeof(s->outside));
+	to->away = s->away;
 	to->roots = s->roots;
 	to->judge = s->judge;
 	to->ask = s->ask;
