@@ -469,6 +469,21 @@ bool gch_collect_asked(const struct gch *g)
 	return READ_ONCE(g->req.asked) != READ_ONCE(g->req.begun);
 }
 
+/*
+ * Others may keep the descriptor for long. While the heap is copied its frames, and what says
+ * who shares them, stay; then it is our turn again (fork.c).
+ */
+static void drop_pages(struct gch *g)
+{
+	bool closed;
+
+	env_lock(&g->core.lock);
+	closed = g->core.closed;
+	env_unlock(&g->core.lock);
+	if (!closed)
+		gch_pages_drop(g);
+}
+
 static void collect(struct work_struct *work)
 {
 	struct gch *g = container_of(work, struct gch, collector);
@@ -497,7 +512,7 @@ static void collect(struct work_struct *work)
 	}
 	gch_clock_stop(g, gch_clock_now());
 	if (READ_ONCE(g->dead))
-		gch_pages_drop(g);	/* others may keep the descriptor for long */
+		drop_pages(g);
 	gch_put(g);
 }
 

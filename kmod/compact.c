@@ -88,10 +88,11 @@ static void mesh_share(struct gch *g, struct mesh *m)
 	}
 }
 
-/* Whether to go on: in the background only until the collector is wanted. */
+/* Whether to go on: in the background only until the collector is wanted, or a thread forks. */
 static bool may_go_on(const struct gch *g, bool now)
 {
-	return !READ_ONCE(g->dead) && (now || !gch_collect_asked(g));
+	return !READ_ONCE(g->dead) &&
+		(now || !(gch_collect_asked(g) || READ_ONCE(g->fork.forker)));
 }
 
 /** gch_tidy_may_go_on() - nobody wants the collector, or wants none */

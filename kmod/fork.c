@@ -287,10 +287,12 @@ int gch_fork_end(struct gch *g)
 
 /* ---- COPY */
 
-/** gch_copy_may_go_on() - 0, -EINTR: a fatal signal, -ENXIO: one of the heaps is dead */
+/** gch_copy_may_go_on() - 0, -EINTR: a fatal signal, -ENXIO: a heap is dead, or the child gone */
 int gch_copy_may_go_on(const struct gch *to, const struct gch *from)
 {
-	if (READ_ONCE(from->dead) || READ_ONCE(to->dead))
+	/* It may be gone before it has mapped its heap. */
+	if (READ_ONCE(from->dead) || READ_ONCE(to->dead) ||
+	    !atomic_read(&to->fork.heir->mm_users))
 		return -ENXIO;
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
@@ -431,20 +433,42 @@ static int copy_heap(struct gch *to, struct gch *from)
 	return err;
 }
 
-/* Structure stays as it is until it has been copied (I1). */
-static int copy_closed(struct gch *to, struct gch *from)
+/*
+ * Structure stays as it is from here on (I1). So do the pages: if the heap dies now the collector
+ * sees, with the lock, that they are in use; if it is dead we do.
+ */
+static int close_heap(struct gch *g)
 {
-	int err = gch_lock_thawed(from);
+	int err = gch_lock_thawed(g);
 
 	if (err)
 		return err;
-	WRITE_ONCE(from->core.closed, true);
-	env_unlock(&from->core.lock);
+	if (READ_ONCE(g->dead))
+		err = -ENXIO;
+	else
+		WRITE_ONCE(g->core.closed, true);
+	env_unlock(&g->core.lock);
+	return err;
+}
+
+static void reopen_heap(struct gch *g)
+{
+	env_lock(&g->core.lock);
+	WRITE_ONCE(g->core.closed, false);
+	env_unlock(&g->core.lock);
+	wake_up_all(&g->thawed);
+	if (READ_ONCE(g->dead))
+		gch_collector_wake(g);	/* to give its pages back, which it could not */
+}
+
+static int copy_closed(struct gch *to, struct gch *from)
+{
+	int err = close_heap(from);
+
+	if (err)
+		return err;
 	err = copy_heap(to, from);
-	env_lock(&from->core.lock);
-	WRITE_ONCE(from->core.closed, false);
-	env_unlock(&from->core.lock);
-	wake_up_all(&from->thawed);
+	reopen_heap(from);
 	return err;
 }
 

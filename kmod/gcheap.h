@@ -556,6 +556,12 @@ struct vm_area_struct *gch_pages_vma(struct gch *g);
 int gch_pages_supply(struct gch *g, u64 page, u32 n);
 int gch_pages_prepare(struct gch *g, u64 page, u64 n);
 struct page *gch_page_new(bool may_sleep);
+/* What the core knows of the frame behind a heap page. */
+static inline u32 *gch_frame_of(struct gch *g, u64 page)
+{
+	return &gch_slot(&g->core, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES];
+}
+
 struct page *gch_pages_frame(struct gch *g, u64 page);
 void gch_pages_set(struct gch *g, u64 page, struct page *p);
 struct page *gch_pages_take(struct gch *g, u64 page);

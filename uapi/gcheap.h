@@ -70,8 +70,8 @@
  *   EBUSY   already done / still in use           ENOENT  no such cache, root, object
  *   ENOMEM  heap limit, reservation, or memory    ENOSPC  too many caches, roots, threads
  *   ESRCH   thread not attached / not the caller  EINTR   a fatal signal came first
+ *                                                         (CALLBACK: any signal)
  *   ECHILD  no child to copy the heap for         ETIMEDOUT  nor did it come to that
- *           (CALLBACK: any signal)
  *   EPROTONOSUPPORT  ABI or layout version        EOPNOTSUPP  required feature missing
  *   ENOTTY  unknown ioctl                         EUCLEAN verifier found damage
  *   EEXIST  there is one already
@@ -860,23 +860,25 @@ struct gcheap_lend {
 #define GCHEAP_FORK_COPY	(1u << 1)
 /**
  * struct gcheap_fork - GCHEAP_IOC_FORK: a child of the calling thread is to have a heap
- * @fd: in: 0; out, with _BEGIN: a descriptor of that heap, close-on-exec; else -1
+ * @fd: in: 0; out, with _BEGIN: a descriptor of that heap, close-on-exec; else -1, or, if the
+ *	call was refused before it was looked at, what it was
  *
  * _BEGIN, then fork(), then _COPY. From the first on until the second returns no collection
- * begins, those asked for wait, and so do other threads that set or fetch finalizers. The
- * calling thread waits for nobody meanwhile: a collection that it asks for is EAGAIN, memory
- * that one would have to make room for ENOMEM. With neither flag: no child, after all.
+ * begins, those asked for wait, and so do other threads that set or fetch finalizers, or call
+ * for links. The calling thread waits for nobody meanwhile: a collection that it asks for is
+ * EAGAIN, memory that one would have to make room for ENOMEM. With neither flag: no child, after
+ * all.
  * _COPY copies the heap, as it is then, to that of the first child that the thread has had
  * since _BEGIN and that does not share its address space (ECHILD: none): all objects and what
- * is in them, caches, finalizers, registered and ready, roots and TLS, reasons to hold
+ * is in them, caches, links, finalizers, registered and ready, roots and TLS, reasons to hold
  * collections, all under the same numbers and addresses, and parameters. No thread is attached
  * to the copy, none is its callback's or lent to it. Threads are stopped meanwhile, for a time
  * in proportion to the memory that the heap has. What other threads do between fork() and
  * _COPY is in the copy though it may not be in the child's memory. The memory is charged to
  * the caller's memory cgroup.
  * When _COPY has failed the child has no heap, and nothing else has changed. ESRCH: it was not
- * this thread that has begun, or it was half a minute ago; EBUSY: another one has; EAGAIN: the
- * threads could not be stopped; EMFILE, ENFILE.
+ * this thread that has begun, or it was half a minute ago, copying other heaps included; EBUSY:
+ * another one has; EAGAIN: the threads could not be stopped; EMFILE, ENFILE.
  */
 struct gcheap_fork {
 	__u32 size;

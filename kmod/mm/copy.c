@@ -7,19 +7,13 @@
  * once, or all of that is done again. Others may write to a page at any time, by the kernel:
  * what of that is copied is what it is with fork().
  *
- * The other heap may die, and its frames go, which takes its core.lock: it is held while a
- * frame is read.
+ * If the other heap dies its pages stay until it is not closed any more (collector.c).
  */
 #include <linux/mm.h>
 
 #include "../gcheap.h"
 
 #define COPY_BATCH	64	/* pages copied with the locks held */
-
-static u32 *frame_of(struct gch *g, u64 page)
-{
-	return &gch_slot(&g->core, page / GCH_SLOT_PAGES)->frame[page % GCH_SLOT_PAGES];
-}
 
 /* The next page from @page on that is in a span, and has a frame. */
 static bool next_page(struct gch *g, u64 *page)
@@ -33,7 +27,7 @@ static bool next_page(struct gch *g, u64 *page)
 			continue;
 		}
 		if (gch_span_at(&g->core, *page / GCH_SLOT_PAGES, &first) &&
-		    READ_ONCE(*frame_of(g, *page)))
+		    READ_ONCE(*gch_frame_of(g, *page)))
 			return true;
 	}
 	return false;
@@ -46,7 +40,7 @@ static struct page *shared_frame(struct gch *to, struct gch *from, u64 page)
 
 	for (at = gch_mesh_next(&from->core, page); at != page;
 	     at = gch_mesh_next(&from->core, at))
-		if (*frame_of(to, at))
+		if (*gch_frame_of(to, at))
 			return gch_pages_frame(to, at);
 	return NULL;
 }
@@ -80,7 +74,7 @@ int gch_copy_frames(struct gch *to, struct gch *from)
 	int err = 0;
 
 	for (; !err && next_page(from, &page); page++) {
-		if (!*frame_of(to, page))
+		if (!*gch_frame_of(to, page))
 			err = give(to, from, page, true);
 		err = err ?: gch_copy_may_go_on(to, from);
 		cond_resched();
@@ -104,11 +98,11 @@ static int copy_some(struct gch *to, struct gch *from, u64 *page)
 	u32 n = COPY_BATCH;
 
 	for (; n && next_page(from, page); n--, ++*page) {
-		if (!*frame_of(to, *page) && give(to, from, *page, false))
+		if (!*gch_frame_of(to, *page) && give(to, from, *page, false))
 			return -EAGAIN;
 		if (!copied_before(from, *page))
-			copy_page(env_frame_addr(*frame_of(to, *page)),
-				  env_frame_addr(*frame_of(from, *page)));
+			copy_page(env_frame_addr(*gch_frame_of(to, *page)),
+				  env_frame_addr(*gch_frame_of(from, *page)));
 	}
 	return n ? 0 : 1;
 }
@@ -147,5 +141,6 @@ void gch_copy_shared(struct gch *to)
 			others++;
 		set_page_private(p, others);
 		page++;
+		cond_resched();
 	}
 }

@@ -59,30 +59,24 @@ static struct page *page_for_fault(struct gch *g, bool last)
 	return page || !last ? page : page_new(0);
 }
 
-static u32 *frame_of(struct gch *g, u64 page)
-{
-	return &gch_slot(&g->core, page / GCH_SLOT_PAGES)->
-		frame[page % GCH_SLOT_PAGES];
-}
-
 /** gch_pages_frame() - the frame behind a heap page; there is one. core.lock held */
 struct page *gch_pages_frame(struct gch *g, u64 page)
 {
-	return pfn_to_page(*frame_of(g, page));
+	return pfn_to_page(*gch_frame_of(g, page));
 }
 
 /** gch_pages_set() - another frame, whose reference is the slot's from here on */
 void gch_pages_set(struct gch *g, u64 page, struct page *p)
 {
-	WRITE_ONCE(*frame_of(g, page), page_to_pfn(p));
+	WRITE_ONCE(*gch_frame_of(g, page), page_to_pfn(p));
 }
 
 /** gch_pages_take() - a heap page's frame, or NULL; it has none then, and the caller has it */
 struct page *gch_pages_take(struct gch *g, u64 page)
 {
-	u32 frame = *frame_of(g, page);
+	u32 frame = *gch_frame_of(g, page);
 
-	WRITE_ONCE(*frame_of(g, page), 0);
+	WRITE_ONCE(*gch_frame_of(g, page), 0);
 	return frame ? pfn_to_page(frame) : NULL;
 }
 
@@ -103,7 +97,7 @@ static void frame_drop(struct gch *g, u64 page)
 		g->core.n.resident_pages--;
 		g->pages_released++;
 	}
-	WRITE_ONCE(*frame_of(g, page), 0);
+	WRITE_ONCE(*gch_frame_of(g, page), 0);
 	put_page(p);
 }
 
@@ -175,7 +169,7 @@ again:
 		err = -ENOMEM;
 		goto out;
 	}
-	if (!*frame_of(g, page)) {
+	if (!*gch_frame_of(g, page)) {
 		if (!fresh) {
 			env_unlock(&g->core.lock);
 			fresh = page_for_fault(g, last);
@@ -187,7 +181,7 @@ again:
 		fresh = NULL;
 	}
 	err = vm_insert_page(vma, addr & PAGE_MASK,
-			     pfn_to_page(*frame_of(g, page)));
+			     pfn_to_page(*gch_frame_of(g, page)));
 	if (!err && write)
 		gch_track_born(g, vma, addr & PAGE_MASK, 1);
 	if (err == -EBUSY)	/* another thread mapped it */
@@ -251,7 +245,7 @@ static void run_insert(struct gch *g, struct vm_area_struct *vma,
 		return;
 	env_lock(&g->core.lock);
 	for (i = 0; i < n && !READ_ONCE(g->dead) && page_in_span(g, missing[i]) &&
-	     !*frame_of(g, missing[i]); i++) {
+	     !*gch_frame_of(g, missing[i]); i++) {
 		frame_set(g, missing[i], pages[i]);
 		get_page(pages[i]);	/* the frame's */
 	}
@@ -371,7 +365,7 @@ u32 gch_pages_backed(struct gch *g, u32 id)
 	u32 n = gch_desc(&g->core, id)->nslots * GCH_SLOT_PAGES, pages = 0, i;
 
 	for (i = 0; i < n; i++)
-		if (*frame_of(g, (u64)id * GCH_SLOT_PAGES + i))
+		if (*gch_frame_of(g, (u64)id * GCH_SLOT_PAGES + i))
 			pages |= 1u << i;
 	return pages;
 }
@@ -574,8 +568,8 @@ void gch_pages_clear(struct gch *g, u32 thread, u32 id, u32 nslots)
 		if (ours)
 			end = min(end, (u64)(id + slots_of(g, id)) * GCH_SLOT_PAGES);
 		for (stop = min(end, page + CLEAR_BATCH); page < stop && ours; page++)
-			if (*frame_of(g, page))
-				clear_page(env_frame_addr(*frame_of(g, page)));
+			if (*gch_frame_of(g, page))
+				clear_page(env_frame_addr(*gch_frame_of(g, page)));
 		if (ours && page >= end)
 			gch_large_zeroed(&g->core, id);
 		env_unlock(&g->core.lock);
@@ -646,7 +640,7 @@ void gch_pages_release(struct gch *g, u32 id, u32 n)
 	unmap_mapping_range(g->inode->i_mapping, page << PAGE_SHIFT,
 			    (end - page) << PAGE_SHIFT, 1);
 	for (; page < end; page++)
-		if (*frame_of(g, page))
+		if (*gch_frame_of(g, page))
 			frame_drop(g, page);
 }
 
