@@ -146,10 +146,20 @@ int gch_finalizers_all(struct gcheap *h)
 
 /* ---- run */
 
+/*
+ * Wherever another thread forks, the child sees it as due, or it is gone: a record may be lost
+ * there, but is not given back twice.
+ */
 static void gch_due_drop(struct gcheap_ready *due)
 {
-	gch_slab_put(&gch.finalizers, gch_of_cookie(due->cookie));
-	*due = (struct gcheap_ready){ 0 };
+	uint64_t cookie = due->cookie;
+
+	WRITE_ONCE(due->addr, 0);
+	barrier();
+	WRITE_ONCE(due->cookie, 0);
+	WRITE_ONCE(gch_due_at, 0);
+	barrier();
+	gch_slab_put(&gch.finalizers, gch_of_cookie(cookie));
 }
 
 static void gch_run(struct gcheap_ready *due)
@@ -159,7 +169,6 @@ static void gch_run(struct gcheap_ready *due)
 	WRITE_ONCE(gch_due_at, due - gch_due->item + 1);
 	f->fn((void *)(uintptr_t)due->addr, f->data);
 	gch_due_drop(due);
-	WRITE_ONCE(gch_due_at, 0);
 }
 
 /* How many there were. */
@@ -238,16 +247,18 @@ static void gch_run_end(int cancel)
 
 /*
  * A forked child: its thread may be running finalizers, and goes on. What another one was in the
- * midst of is over, and the rest of what that was to run is left.
+ * midst of is over, and the rest of what that was to run is left, if it is @whole.
  */
-void gch_finalizer_forked(void)
+void gch_finalizer_forked(bool whole)
 {
 	gch.run_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	if (gch_runs) {
 		pthread_mutex_lock(&gch.run_lock);
 		return;
 	}
-	if (gch_due_at)
+	if (!whole)
+		return;
+	if (gch_due_at && gch_due->item[gch_due_at - 1].addr)
 		gch_due_drop(&gch_due->item[gch_due_at - 1]);
 	gch_due_at = 0;
 	for (int i = 0; gch_due && i < GCH_DUE; i++)

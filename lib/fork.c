@@ -8,8 +8,16 @@
  * parent and in the child, and may use heaps there.
  *
  * In the child no other thread is left: what they had of the library's is given back.
+ *
+ * No signal is handled in between: a handler that forks would come into the midst of this, and one
+ * that writes to objects would write to those of the child.
+ *
+ * With GCHEAP_FORK=0 nobody waits: no lock is taken, and the child has nothing of what these
+ * protect.
  */
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "gch.h"
@@ -24,7 +32,9 @@ static struct {
 } gch_forking;
 
 static __thread bool gch_forks;
+static __thread bool gch_fork_locked;
 static __thread int gch_cancel;
+static __thread uint64_t gch_signals;	/* that were blocked; there are 64 */
 
 /* ---- locks */
 
@@ -160,19 +170,43 @@ static bool gch_fork_wants(const struct gcheap *h)
 	return h && h->opened && !h->dead;
 }
 
+static void gch_fork_begin(void)
+{
+	sigset_t all, was;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	memcpy(&gch_signals, &was, sizeof(gch_signals));
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &gch_cancel);
+	gch_fork_locked = !gch.no_fork;
+	gch_forks = true;
+}
+
+static void gch_fork_end(void)
+{
+	sigset_t was;
+
+	gch_forks = false;
+	pthread_setcancelstate(gch_cancel, NULL);
+	sigemptyset(&was);
+	memcpy(&was, &gch_signals, sizeof(gch_signals));
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+}
+
 /* May be called once more, by handlers within calls by hand. */
 void gch_fork_prepare(void)
 {
 	if (gch_forks)
 		return;
-	gch_forks = true;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &gch_cancel);
+	gch_fork_begin();
+	if (!gch_fork_locked)
+		return;
 	gch_fork_lock();
 	for (int i = 0; i < GCH_HEAPS; i++) {
 		struct gcheap *h = gch.heap[i];
 
 		gch_forking.fd[i] = -ENXIO;
-		if (gch_fork_wants(h) && !gch.no_fork)
+		if (gch_fork_wants(h))
 			gch_forking.fd[i] = h->backend.ops->fork(&h->backend);
 	}
 }
@@ -183,12 +217,12 @@ void gch_fork_parent(void)
 {
 	if (!gch_forks)
 		return;
-	for (int i = 0; i < GCH_HEAPS; i++)
+	for (int i = 0; i < GCH_HEAPS && gch_fork_locked; i++)
 		if (gch_forking.fd[i] >= 0)
 			gch.heap[i]->backend.ops->forked(&gch.heap[i]->backend, gch_forking.fd[i]);
-	gch_fork_unlock();
-	pthread_setcancelstate(gch_cancel, NULL);
-	gch_forks = false;
+	if (gch_fork_locked)
+		gch_fork_unlock();
+	gch_fork_end();
 }
 
 /* ---- after, in the child */
@@ -217,6 +251,16 @@ static void gch_fork_lose(struct gcheap *h, int err, void (*let_go)(struct gch_b
 	WRITE_ONCE(h->backend.size, 0);
 }
 
+/* Another thread was in dlopen(): it held collections. */
+static void gch_fork_unhold(struct gcheap *h)
+{
+	GCH_ARG(gcheap_hold, arg);
+
+	arg.delta = -1;
+	for (; h->dl_lost > 0; h->dl_lost--)
+		h->backend.ops->call(&h->backend, GCHEAP_IOC_HOLD, &arg);
+}
+
 /* 0, or -errno: there is no such heap. */
 int gch_fork_await(struct gcheap *h)
 {
@@ -227,6 +271,8 @@ int gch_fork_await(struct gcheap *h)
 		err = h->backend.ops->await(&h->backend);
 	if (err)
 		gch_fork_lose(h, err, h->backend.ops->close);
+	else if (h->awaited)
+		gch_fork_unhold(h);
 	WRITE_ONCE(h->awaited, false);
 	if (h->dead && !err)
 		err = -ENXIO;
@@ -237,7 +283,13 @@ int gch_fork_await(struct gcheap *h)
 /* Another thread was about to open it: it has not been. */
 static void gch_fork_unlist(int i)
 {
-	gch.heap[i]->backend.ops->forget(&gch.heap[i]->backend);
+	struct gcheap *h = gch.heap[i];
+
+	h->backend.ops->forget(&h->backend);
+	if (gch_fork_locked) {
+		gch_vec_free(&h->roots);
+		gch_vec_free(&h->data);
+	}
 	gch.heap[i] = NULL;
 }
 
@@ -249,16 +301,6 @@ static void gch_fork_closing(void)
 			h->backend.ops->forget(&h->backend);
 }
 
-/* Another thread was in dlopen(): it held collections. */
-static void gch_fork_unhold(struct gcheap *h)
-{
-	GCH_ARG(gcheap_hold, arg);
-
-	arg.delta = -1;
-	for (; h->dl_held > 0; h->dl_held--)
-		gch_call(h, GCHEAP_IOC_HOLD, &arg);
-}
-
 static void gch_fork_heap(int i)
 {
 	struct gcheap *h = gch.heap[i];
@@ -268,9 +310,24 @@ static void gch_fork_heap(int i)
 		gch_fork_unlist(i);
 	if (!gch_fork_wants(h))
 		return;
-	err = gch_fork_adopt(h, gch_forking.fd[i]);
+	err = gch_fork_adopt(h, gch_fork_locked ? gch_forking.fd[i] : -ENXIO);
 	if (err)
 		gch_fork_lose(h, err, h->backend.ops->forget);
+	if (gch_forking.dl)
+		return;
+	h->dl_lost += h->dl_held;
+	h->dl_held = 0;
+}
+
+/* What the others had: nothing can be said of it if there were no locks. */
+static void gch_fork_give_back(void)
+{
+	gch_finalizer_forked(gch_fork_locked);
+	if (!gch_fork_locked)
+		gch.threads = NULL;
+	gch_thread_forked();
+	if (gch_fork_locked)
+		gch_start_forked();
 }
 
 void gch_fork_child(void)
@@ -279,18 +336,13 @@ void gch_fork_child(void)
 		return;
 	for (int i = 0; i < GCH_HEAPS; i++)
 		gch_fork_heap(i);
-	gch_fork_closing();
+	if (gch_fork_locked)
+		gch_fork_closing();
 	gch_fork_renew_all();
-	gch_finalizer_forked();
-	gch_thread_forked();
-	gch_start_forked();
-	for (int i = 0; i < GCH_HEAPS && !gch_forking.dl; i++)
-		if (gch_fork_wants(gch.heap[i]))
-			gch_fork_unhold(gch.heap[i]);
+	gch_fork_give_back();
 	if (gch_forking.child)
 		gch_forking.child();
-	pthread_setcancelstate(gch_cancel, NULL);
-	gch_forks = false;
+	gch_fork_end();
 }
 
 __attribute__((constructor(101))) static void gch_fork_setup(void)

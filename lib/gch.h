@@ -159,6 +159,7 @@ struct gcheap {
 	bool awaited;		/* a forked child's: it may still be copied, or not come to be */
 	struct gcheap *next;	/* closed: in gch.closing or gch.spare */
 	int dl_held;
+	int dl_lost;		/* a forked child's: what other threads held it for */
 	uint64_t traced;	/* cycles told about */
 	pthread_mutex_t offheap_lock;
 	int64_t offheap;	/* bytes not told of yet */
@@ -375,7 +376,7 @@ int gch_fork_await(struct gcheap *h);
 void gch_start_setup(void);
 void gch_start_forked(void);
 void gch_finalizer_setup(void);
-void gch_finalizer_forked(void);
+void gch_finalizer_forked(bool whole);
 bool gch_finalizers_left(void);
 int gch_lend_start(void);
 

@@ -250,7 +250,9 @@ static int gch_heap_open(struct gcheap *h, const struct gcheap_options *o)
 		err = gch_switches(h);
 	if (err)
 		goto unlist;
+	pthread_mutex_lock(&gch.lock);
 	h->opened = true;
+	pthread_mutex_unlock(&gch.lock);
 	return 0;
 unlist:
 	gch_unlist(h);

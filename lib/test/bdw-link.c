@@ -126,7 +126,7 @@ static void *in_child(void *arg)
 	return arg;
 }
 
-/* A forked child has no heap. */
+/* A forked child goes on. */
 TEST(the_lock_in_a_child)
 {
 	int status;
