@@ -125,7 +125,6 @@ void bdw_proc_tell(const void *object);
 bool bdw_pushes_roots(void);
 void bdw_push_roots(void);
 
-
 /* link.c: between these, words that do not look like addresses may be made some again */
 void bdw_reveal_begin(void);
 void bdw_reveal_end(void);

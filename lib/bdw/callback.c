@@ -128,13 +128,12 @@ static int bdw_enlist(struct bdw_question *q)
 	return bdw_send(q, GCHEAP_CALLBACK_MORE);
 }
 
+/* Under its lock. */
 static void bdw_thread_is(int err)
 {
-	pthread_mutex_lock(&bdw_callback.lock);
 	bdw_callback.error = err;
 	__atomic_store_n(&bdw_callback.state, BDW_ANSWERING, __ATOMIC_RELEASE);
 	pthread_cond_broadcast(&bdw_callback.ready);
-	pthread_mutex_unlock(&bdw_callback.lock);
 }
 
 static void *bdw_callback_run(void *question)
@@ -142,8 +141,14 @@ static void *bdw_callback_run(void *question)
 	int err;
 
 	bdw_starting = true;
+	/*
+	 * A thread that forks has the lock, and waits for the cycle that is under way: from where
+	 * that may ask us, we do not wait for it.
+	 */
+	pthread_mutex_lock(&bdw_callback.lock);
 	err = bdw_enlist(question);
 	bdw_thread_is(err);
+	pthread_mutex_unlock(&bdw_callback.lock);
 	if (!err)
 		bdw_answer_all(question);
 	return NULL;
@@ -200,8 +205,11 @@ void bdw_callback_start(void)
 	bdw_starting = true;
 	if (bdw_must_start()) {
 		err = bdw_thread_start();
-		if (err)
+		if (err) {
+			pthread_mutex_lock(&bdw_callback.lock);
 			bdw_thread_is(err);
+			pthread_mutex_unlock(&bdw_callback.lock);
+		}
 	}
 	err = bdw_await_start();
 	bdw_starting = false;

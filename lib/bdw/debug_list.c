@@ -160,7 +160,7 @@ static unsigned int bdw_list_find(struct bdw_smash *s, unsigned int most)
 	return n;
 }
 
-/* There are smashed ones, and they have been told of. A forked child has no objects any more. */
+/* There are smashed ones, and they have been told of. Without a heap there are none any more. */
 bool bdw_debug_check(void)
 {
 	struct bdw_smash s[BDW_SMASHED_MAX];

@@ -23,7 +23,7 @@ pthread_mutex_t *const bdw_heap_lock = &bdw.lock;
 
 /*
  * What the environment says comes last, and warnings about it may allocate. Programs do
- * not expect that there is no collector at all; in forked children there is none.
+ * not expect that there is no collector at all; a forked child may have none.
  */
 static void bdw_start(int err)
 {

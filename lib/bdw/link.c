@@ -128,7 +128,7 @@ GCH_API int GC_unregister_long_link(void **link)
 
 /* ---- using what they say */
 
-/* In a forked child, and without a place in the heap, there is nothing to wait for. */
+/* Without a heap, and without a place in it, there is nothing to wait for. */
 static struct gch_local *bdw_place(void)
 {
 	return READ_ONCE(gch.heap0.dead) ? NULL : gch_local(&gch.heap0);

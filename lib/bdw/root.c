@@ -20,7 +20,7 @@ struct bdw_piece {
 
 static struct gch_vec bdw_added;	/* struct bdw_piece; under gch.lock */
 
-/* bdwgc has no way to fail either. A forked child has no heap, and needs no roots. */
+/* bdwgc has no way to fail either. Without a heap none are needed. */
 void bdw_root_failed(int err)
 {
 	if (!err || err == -ENXIO)
