@@ -7,9 +7,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #include "cgroup.h"
 #include "lib.h"
@@ -365,6 +368,48 @@ TEST(pages_that_share_memory)
 	in_child(check_sparse, &s);
 	CHECK_EQ(now().meshed_bytes, s.meshed_bytes);
 	check_sparse(&s);
+}
+
+static void *unmaps(void *arg)
+{
+	struct gcheap_map m;
+
+	CHECK_EQ(gcheap_map(NULL, &m), 0);
+	usleep((uintptr_t)arg);
+	CHECK_EQ(munmap(m.heap, m.heap_size), 0);
+	return NULL;
+}
+
+/* Nothing of the heap may be touched; the child has one, or is told. */
+static void unmaps_and_forks(void *arg)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK_EQ(gcheap_verify(), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, unmaps, arg), 0);
+	pid = fork();
+	if (!pid) {
+		gcheap_verify();
+		_exit(0);
+	}
+	/* Or there was no heap any more when that began. */
+	if (pid > 0)
+		await(pid);
+	_exit(0);
+}
+
+/* What says who shares a frame is there until it has been read. */
+TEST(unmapped_while_it_is_copied)
+{
+	make_sparse();
+	wipe_stack();
+	CHECK_EQ(gcheap_compact(), 0);
+	CHECK(now().meshed_bytes > now().resident_bytes / 2);
+	for (uintptr_t i = 0; i < 12; i++)
+		in_child(unmaps_and_forks, (void *)(i * 1500));
+	sparse_is_whole();
+	CHECK_EQ(gcheap_verify(), 0);
 }
 
 /* ---- finalizers */
@@ -941,6 +986,48 @@ TEST(exec_of_a_large_program)
 	     (unsigned long long)copied / 3000000, (unsigned long long)run / 3000000);
 	use(LENGTH);
 	CHECK_EQ(large[12345678], 1);
+}
+
+/* ---- signals */
+
+static volatile sig_atomic_t handled;
+
+/* What it interrupts is fork() itself, or has no locks. */
+static void forks_too(int sig)
+{
+	int was = errno;
+	pid_t pid = fork();
+
+	if (!pid) {
+		intact(LENGTH);
+		_exit(0);
+	}
+	await(pid);
+	handled++;
+	errno = was;
+}
+
+static void alarm_in(long us)
+{
+	struct itimerval t = { .it_value.tv_usec = us };
+
+	CHECK_EQ(setitimer(ITIMER_REAL, &t, NULL), 0);
+}
+
+/* A handler runs before a thread forks, or after, and may fork itself. */
+TEST(a_handler_forks)
+{
+	struct sigaction a = { .sa_handler = forks_too, .sa_flags = SA_RESTART };
+
+	make(LENGTH);
+	CHECK_EQ(sigaction(SIGALRM, &a, NULL), 0);
+	for (int i = 0; i < 20; i++) {
+		alarm_in(1 + rand() % 8000);
+		in_child(uses, NULL);
+	}
+	while (!handled)
+		usleep(1000);
+	use(LENGTH);
 }
 
 /* ---- what is left behind */

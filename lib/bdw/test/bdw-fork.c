@@ -304,6 +304,46 @@ TEST(finalizers)
 	finalizes();
 }
 
+/* Words that do not keep what they say alive. */
+static GC_word links[100];
+static void **linked;
+
+static __attribute__((noinline)) void make_links(void)
+{
+	for (int i = 0; i < 100; i++) {
+		void *p = GC_MALLOC(32);
+
+		links[i] = GC_HIDE_POINTER(p);
+		CHECK_EQ(GC_general_register_disappearing_link((void **)&links[i], p), GC_SUCCESS);
+	}
+	/* One in an object, to one that lives. */
+	linked = GC_MALLOC(32);
+	linked[1] = GC_MALLOC(32);
+	linked[0] = (void *)GC_HIDE_POINTER(linked[1]);
+	CHECK_EQ(GC_register_disappearing_link(linked), GC_SUCCESS);
+}
+
+static void links_are_cleared(void)
+{
+	int cleared = 0;
+
+	for (int i = 0; i < 5; i++)
+		GC_gcollect();
+	for (int i = 0; i < 100; i++)
+		cleared += !links[i];
+	CHECK(cleared > 75);
+	CHECK(GC_REVEAL_POINTER((GC_word)linked[0]) == linked[1]);
+	CHECK_EQ(GC_unregister_disappearing_link(linked), 1);
+}
+
+TEST(words_that_are_cleared)
+{
+	begin(1);
+	make_links();
+	in_child(links_are_cleared);
+	links_are_cleared();
+}
+
 static void is_disabled(void)
 {
 	GC_word cycles = GC_get_gc_no();
