@@ -234,6 +234,8 @@ TEST(threads_of_the_child)
 
 /* ---- what is in it */
 
+#define KINDS	180
+
 static struct gcheap_cache *movable;
 static void **table;
 static char *large;
@@ -248,7 +250,7 @@ static __attribute__((noinline)) void make_kinds(void)
 	movable = gcheap_cache_create(16, &layout, GCHEAP_CACHE_MOVABLE);
 	CHECK(movable);
 	table = gcheap_alloc(4000 * sizeof(void *));
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < KINDS * 8; i++) {
 		void **p = gcheap_cache_alloc(movable);
 
 		p[0] = p;
@@ -268,7 +270,7 @@ static void check_kinds(void *arg)
 {
 	void *value;
 
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		void **p = table[i];
 
 		CHECK(p[0] == p && p[1] == table);
@@ -281,7 +283,7 @@ static void check_kinds(void *arg)
 	CHECK(gcheap_size(large) >= 3 << 20);
 	CHECK_EQ(gcheap_verify(), 0);
 	CHECK_EQ(gcheap_compact(), 0);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		void **p = table[i];
 
 		CHECK(p[0] == p && p[1] == table);
