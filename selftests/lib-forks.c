@@ -408,8 +408,8 @@ TEST(unmapped_while_it_is_copied)
 	wipe_stack();
 	CHECK_EQ(gcheap_compact(), 0);
 	CHECK(now().meshed_bytes > now().resident_bytes / 2);
-	for (uintptr_t i = 0; i < 12; i++)
-		in_child(unmaps_and_forks, (void *)(i * 1500));
+	for (uintptr_t i = 0; i < 6; i++)
+		in_child(unmaps_and_forks, (void *)(i * 3000));
 	sparse_is_whole();
 	CHECK_EQ(gcheap_verify(), 0);
 }
@@ -1023,7 +1023,7 @@ TEST(a_handler_forks)
 
 	make(LENGTH);
 	CHECK_EQ(sigaction(SIGALRM, &a, NULL), 0);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 10; i++) {
 		alarm_in(1 + rand() % 8000);
 		in_child(uses, NULL);
 	}
