@@ -516,10 +516,15 @@ struct mm_struct *gch_fork_heir(const struct gch *g)
 	return READ_ONCE(g->fork.heir);
 }
 
-/** gch_fork_awaited() - the child is there, and the copy is still to be made */
+/**
+ * gch_fork_awaited() - the child is there, and the copy is still to be made
+ *
+ * When it is not any more, but has been made, g->ready is set for who looks after this.
+ */
 bool gch_fork_awaited(const struct gch *g)
 {
-	return gch_fork_heir(g) && READ_ONCE(g->fork.state) == GCH_FORK_AWAITED;
+	/* pairs with tell_child() */
+	return gch_fork_heir(g) && smp_load_acquire(&g->fork.state) == GCH_FORK_AWAITED;
 }
 
 /* Until the window is over: 0, or what came of it. */

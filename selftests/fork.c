@@ -595,6 +595,32 @@ TEST(touched_before_it_is_copied)
 	}
 }
 
+/* At any moment before, during and after that. */
+TEST(mapped_while_it_is_copied)
+{
+	uint64_t copied = 1000000, t0;
+
+	start(0);
+	raw_root(&h, 0, &list, sizeof(list), NULL);
+	list = make_list(10);
+	for (int i = 0; i < 100; i++) {
+		int fd = begin(&h);
+		pid_t pid = fork();
+
+		t0 = now_ns();
+		if (!pid) {
+			while (now_ns() - t0 < copied * (i % 20) / 10)
+				;
+			map_only(fd);
+			CHECK_EQ(list->value, 9);
+			_exit(0);
+		}
+		copy(&h, fd);
+		copied = now_ns() - t0;
+		await(pid);
+	}
+}
+
 static int signal_of(pid_t pid)
 {
 	int status;

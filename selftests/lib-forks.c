@@ -203,7 +203,7 @@ static void *allocates_some(void *arg)
 {
 	struct node *own = NULL;
 
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 5000; i++)
 		own = push(i % 1000 ? own : NULL, i);
 	CHECK_EQ(whole(own), 1000);
 	return own;
@@ -606,7 +606,7 @@ static void with_threads(void *(*run)(void *arg), void (*child)(void *arg), int 
 TEST(others_publish_objects)
 {
 	make(LENGTH);
-	with_threads(pushes, walks, 30);
+	with_threads(pushes, walks, 8);
 	intact(LENGTH);
 }
 
@@ -669,7 +669,7 @@ TEST(others_change_objects_under_a_lock)
 		for (int k = 0; k < 100; k++)
 			turned[i] = push(turned[i], k);
 	CHECK_EQ(pthread_atfork(takes_order, leaves_order, leaves_order), 0);
-	with_threads(turns, checks_order, 30);
+	with_threads(turns, checks_order, 8);
 	one_way();
 }
 
@@ -685,7 +685,7 @@ static void *collects(void *arg)
 /* From a thread that has never had to do with the heap, too. */
 static void *forks_only(void *arg)
 {
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 5; i++)
 		in_child(uses, NULL);
 	return NULL;
 }
@@ -696,7 +696,7 @@ TEST(others_collect)
 
 	make(LENGTH);
 	CHECK_EQ(pthread_create(&t, NULL, forks_only, NULL), 0);
-	with_threads(collects, uses, 10);
+	with_threads(collects, uses, 5);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 	use(LENGTH);
 }
@@ -715,7 +715,7 @@ TEST(others_fork)
 
 	make(LENGTH);
 	CHECK_EQ(pthread_create(&t, NULL, pushes, NULL), 0);
-	with_threads(forks_on, walks, 10);
+	with_threads(forks_on, walks, 5);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
@@ -741,7 +741,7 @@ static void finalizes(void *arg)
 
 TEST(others_make_finalizers)
 {
-	with_threads(makes_finalizers, finalizes, 20);
+	with_threads(makes_finalizers, finalizes, 8);
 }
 
 /* Threads that come and go, which leave much of what the library has of them. */
@@ -761,7 +761,7 @@ static void *comes_and_goes(void *arg)
 TEST(others_come_and_go)
 {
 	make(LENGTH);
-	with_threads(comes_and_goes, uses, 10);
+	with_threads(comes_and_goes, uses, 5);
 }
 
 /* ---- several heaps */
@@ -808,7 +808,7 @@ static void is_held(void *arg)
 {
 	uint64_t cycles = now().cycles, value;
 
-	for (int i = 0; i < 40000; i++)
+	for (int i = 0; i < 16000; i++)
 		CHECK(gcheap_alloc(1000));
 	CHECK_EQ(now().cycles, cycles);
 	CHECK_EQ(gcheap_unhold(), 0);
@@ -907,11 +907,11 @@ TEST(no_memory_for_the_child)
 	memset(big, 1, 20 << 20);
 	snprintf(text, sizeof(text), "%ld", cgroup_get(dir, "memory.current", NULL) + (12 << 20));
 	CHECK_EQ(cgroup_put(dir, "memory.max", text), 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 2; i++)
 		in_child(has_none, (void *)ENOMEM);
 	intact(LENGTH);
 	CHECK_EQ(cgroup_put(dir, "memory.max", "max"), 0);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		in_child(uses, NULL);
 	use(LENGTH);
 	CHECK_EQ(*((char *)big + 1000), 1);
@@ -1166,7 +1166,7 @@ TEST(killed_on_the_way)
 	pid_t pid;
 
 	CHECK_EQ(pipe(p), 0);
-	for (int i = 0; i < 15; i++) {
+	for (int i = 0; i < 8; i++) {
 		pid = fork();
 		if (!pid)
 			forks_for_ever(p[1]);

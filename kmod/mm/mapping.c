@@ -368,14 +368,20 @@ static int mmap_other(struct gch *g, struct vm_area_struct *vma, u64 size,
 	return 0;
 }
 
+/* Or will be: a child need not wait for that, which may come about between the first two. */
+static bool is_there(const struct gch *g)
+{
+	/* pairs with SETUP's release */
+	return smp_load_acquire(&g->ready) || gch_fork_awaited(g) || smp_load_acquire(&g->ready);
+}
+
 /** gch_mmap() - see MAPPING RULES in the uapi header */
 int gch_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct gch *g = file->private_data;
 	int err;
 
-	/* Pairs with SETUP's release. A child need not wait for its heap to be there. */
-	if (!smp_load_acquire(&g->ready) && !gch_fork_awaited(g))
+	if (!is_there(g))
 		return -ENODEV;
 	if (READ_ONCE(g->dead))
 		return -ENXIO;
