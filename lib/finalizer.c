@@ -6,38 +6,15 @@
  */
 #include "gch.h"
 
-#define GCH_DUE		64	/* fetched at a time */
-
-struct gch_due {
-	struct gcheap_ready item[GCH_DUE];
-};
-
-static struct gch_due *gch_due;
-static uint32_t gch_due_at;		/* 1 + the one that is being run; 0: none */
-static bool gch_due_left;		/* there are some that nobody is at */
-static __thread bool gch_runs;
-
 static uint64_t gch_cookie(const struct gch_final *f)
 {
 	return f - (struct gch_final *)gch.finalizers.base;
 }
 
-static struct gch_final *gch_of_cookie(uint64_t cookie)
+struct gch_final *gch_of_cookie(uint64_t cookie)
 {
 	return (struct gch_final *)gch.finalizers.base + cookie;
 }
-
-/* The first records are taken for those due, and have no finalizers. */
-void gch_finalizer_setup(void)
-{
-	gch_due = gch_slab_get(&gch.finalizers);
-	for (size_t got = sizeof(struct gch_final); gch_due && got < sizeof(*gch_due);
-	     got += sizeof(struct gch_final))
-		if (!gch_slab_get(&gch.finalizers))
-			gch_due = NULL;
-}
-
-/* ---- set */
 
 /* Returns what the kernel had, 0 or a cookie, in *@old. */
 static int gch_finalizer_tell(struct gcheap *h, void *object, uint64_t cookie,
@@ -142,168 +119,4 @@ int gch_finalizers_all(struct gcheap *h)
 
 	arg.flags = GCHEAP_FINALIZER_ALL;
 	return gch_call(h, GCHEAP_IOC_FINALIZER, &arg);
-}
-
-/* ---- run */
-
-/*
- * Wherever another thread forks, the child sees it as due, or it is gone: a record may be lost
- * there, but is not given back twice.
- */
-static void gch_due_drop(struct gcheap_ready *due)
-{
-	uint64_t cookie = due->cookie;
-
-	WRITE_ONCE(due->addr, 0);
-	barrier();
-	WRITE_ONCE(due->cookie, 0);
-	WRITE_ONCE(gch_due_at, 0);
-	barrier();
-	gch_slab_put(&gch.finalizers, gch_of_cookie(cookie));
-}
-
-static void gch_run(struct gcheap_ready *due)
-{
-	const struct gch_final *f = gch_of_cookie(due->cookie);
-
-	WRITE_ONCE(gch_due_at, due - gch_due->item + 1);
-	f->fn((void *)(uintptr_t)due->addr, f->data);
-	gch_due_drop(due);
-}
-
-/* How many there were. */
-static int gch_run_some(struct gcheap *h)
-{
-	GCH_ARG(gcheap_finalizers, arg);
-
-	arg.max = GCH_DUE;
-	arg.items = (uintptr_t)gch_due->item;
-	if (gch_call(h, GCHEAP_IOC_FINALIZERS, &arg))
-		return 0;
-	for (uint32_t i = 0; i < arg.got; i++)
-		gch_run(&gch_due->item[i]);
-	return arg.got;
-}
-
-/* In a forked child: those that another thread was to run. */
-static int gch_run_left(void)
-{
-	struct gcheap_ready *due = gch_due->item;
-	int n = 0;
-
-	for (; gch_due_left && due < gch_due->item + GCH_DUE; due++) {
-		if (!due->addr)
-			continue;
-		if (gch_heap_at((void *)(uintptr_t)due->addr)) {
-			gch_run(due);
-			n++;
-		} else {
-			gch_due_drop(due);
-		}
-	}
-	gch_due_left = false;
-	return n;
-}
-
-static int gch_run_all(struct gcheap *h)
-{
-	int n = gch_run_left(), some;
-
-	while (!gch_heap_there(h) && READ_ONCE(h->backend.status->finalizers_ready)) {
-		some = gch_run_some(h);
-		if (!some)
-			break;
-		n += some;
-	}
-	return n;
-}
-
-/*
- * Some thread may be at it, this one included: leave it to that. Nor is it cancelled in
- * the midst: allocating is no place where that is expected, and the lock would stay.
- */
-static bool gch_run_begin(int *cancel)
-{
-	if (!gch_due || pthread_mutex_trylock(&gch.run_lock))
-		return false;
-	gch_runs = true;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
-	return true;
-}
-
-static void gch_run_end(int cancel)
-{
-	struct gcheap *closed;
-
-	pthread_mutex_lock(&gch.lock);
-	closed = gch.closing;
-	gch.closing = NULL;
-	gch_runs = false;
-	pthread_mutex_unlock(&gch.run_lock);
-	pthread_mutex_unlock(&gch.lock);
-	gch_heaps_close(closed);
-	pthread_setcancelstate(cancel, NULL);
-}
-
-/*
- * A forked child: its thread may be running finalizers, and goes on. What another one was in the
- * midst of is over, and the rest of what that was to run is left, if it is @whole.
- */
-void gch_finalizer_forked(bool whole)
-{
-	gch.run_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	if (gch_runs) {
-		pthread_mutex_lock(&gch.run_lock);
-		return;
-	}
-	if (!whole)
-		return;
-	if (gch_due_at && gch_due->item[gch_due_at - 1].addr)
-		gch_due_drop(&gch_due->item[gch_due_at - 1]);
-	gch_due_at = 0;
-	for (int i = 0; gch_due && i < GCH_DUE; i++)
-		gch_due_left |= !!gch_due->item[i].addr;
-	gch_heaps_close(gch.closing);
-	gch.closing = NULL;
-}
-
-bool gch_finalizers_left(void)
-{
-	return READ_ONCE(gch_due_left);
-}
-
-void gch_finalizers_due(struct gcheap *h)
-{
-	int cancel;
-
-	if (!gch_run_begin(&cancel))
-		return;
-	gch_run_all(h);
-	gch_run_end(cancel);
-}
-
-GCH_API int gcheap_finalizers_run(void)
-{
-	int n = 0, cancel;
-
-	if (!gch_run_begin(&cancel))
-		return 0;
-	for (int i = 0; i < GCH_HEAPS; i++) {
-		struct gcheap *h = READ_ONCE(gch.heap[i]);
-
-		if (h)
-			n += gch_run_all(h);
-	}
-	gch_run_end(cancel);
-	return n;
-}
-
-GCH_API int gcheap_finalizers_on_demand(int on)
-{
-	int was;
-
-	gch_setup();
-	was = gch.on_demand;
-	gch.on_demand = on;
-	return was;
 }

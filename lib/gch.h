@@ -105,10 +105,13 @@ enum gch_order {
 	GCH_UNREACHABLE	= GCHEAP_FINALIZER_UNREACHABLE,
 };
 
+/* @object, @next: once it waits in the library */
 struct gch_final {
 	gcheap_finalizer_fn fn;
 	void *data;
 	enum gch_order order;
+	void *object;
+	struct gch_final *next;
 };
 
 struct gch_pin {
@@ -377,6 +380,7 @@ void gch_start_setup(void);
 void gch_start_forked(void);
 void gch_finalizer_setup(void);
 void gch_finalizer_forked(bool whole);
+struct gch_final *gch_of_cookie(uint64_t cookie);
 bool gch_finalizers_left(void);
 int gch_lend_start(void);
 
@@ -396,6 +400,9 @@ void gch_finalizer_forget(struct gcheap *h, void *object);
 void gch_finalizer_gone(uint64_t cookie);
 int gch_finalizers_all(struct gcheap *h);
 void gch_finalizers_due(struct gcheap *h);
+void gch_finalizers_tell(void (*told)(void *object, gcheap_finalizer_fn fn));
+void gch_finalizers_fetch(void);
+unsigned long gch_finalizers_queued(void);
 void gch_trace(struct gcheap *h);
 
 #endif

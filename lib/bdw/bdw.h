@@ -121,11 +121,16 @@ bool bdw_proc_known(GC_word descr);
 bool bdw_descr_is_asked(GC_word descr);
 void bdw_proc_tell(const void *object);
 
+/* toggle.c */
+bool bdw_toggles_used(void);
+void bdw_push_toggles(void);
+
 /* push.c */
 bool bdw_pushes_roots(void);
 void bdw_push_roots(void);
 
 /* link.c: between these, words that do not look like addresses may be made some again */
+int bdw_link_own(void **link, const void *object);
 void bdw_reveal_begin(void);
 void bdw_reveal_end(void);
 
@@ -136,6 +141,7 @@ void bdw_spare_begin(void);
 void bdw_spare_end(void);
 void bdw_spare_settle(void);
 void bdw_spare_forked(void);
+bool bdw_is_sparing(void);
 unsigned int bdw_spared(void);
 bool bdw_spares(void *object, GC_finalization_proc fn, void *data);
 void *bdw_born(void *object, unsigned int kind);

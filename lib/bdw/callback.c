@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /*
- * The thread that pauses ask: for roots that only the program's code can find (push.c), and for
- * what objects refer to that only its mark procedures understand (proc.c). Programs without
- * either have no such thread; it comes with the first of them, and stays.
+ * The thread that pauses ask: for roots that only the program's code can find (push.c, toggle.c),
+ * and for what objects refer to that only its mark procedures understand (proc.c). Programs
+ * without any have no such thread; it comes with the first of them, and stays.
  *
  * While it answers all others are stopped, wherever they were. So nothing here, nor what it
  * calls, takes a lock, of the library's or of malloc() or stdio; for the program's functions
@@ -81,8 +81,10 @@ static void bdw_answer(struct bdw_question *q)
 
 	q->late = false;
 	bdw_question = q;
-	if (!n)
+	if (!n) {
 		bdw_push_roots();
+		bdw_push_toggles();
+	}
 	for (uint32_t i = 0; i < n && !q->late; i++)
 		bdw_proc_tell((const void *)q->objects[i]);
 	bdw_question = NULL;
@@ -224,7 +226,7 @@ void bdw_callback_start(void)
  */
 void bdw_callback_notice(void)
 {
-	if (unlikely(bdw_pushes_roots() || bdw_procs_used()) &&
+	if (unlikely(bdw_pushes_roots() || bdw_procs_used() || bdw_toggles_used()) &&
 	    __atomic_load_n(&bdw_callback.state, __ATOMIC_ACQUIRE) != BDW_ANSWERING)
 		bdw_callback_start();
 }

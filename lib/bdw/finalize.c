@@ -96,6 +96,38 @@ GCH_API int GC_should_invoke_finalizers(void)
 	return !gcheap_stats(&s) && s.finalizers_ready;
 }
 
+/* ---- who is told of them */
+
+static GC_await_finalize_proc bdw_await;	/* under the allocation lock */
+
+static void bdw_told(void *object, GC_finalization_proc fn)
+{
+	if (bdw_is_watcher(fn) || bdw_is_sparing())
+		return;
+	bdw_lock();
+	if (bdw_await)
+		bdw_await(object);
+	bdw_unlock();
+}
+
+GCH_API void GC_set_await_finalize_proc(GC_await_finalize_proc proc)
+{
+	bdw_lock();
+	bdw_await = proc;
+	gch_finalizers_tell(proc ? bdw_told : NULL);
+	bdw_unlock();
+}
+
+GCH_API GC_await_finalize_proc GC_get_await_finalize_proc(void)
+{
+	GC_await_finalize_proc proc;
+
+	bdw_lock();
+	proc = bdw_await;
+	bdw_unlock();
+	return proc;
+}
+
 GCH_API GC_finalizer_notifier_proc GC_finalizer_notifier;
 BDW_PAIR(GC_finalizer_notifier_proc, finalizer_notifier, GC_finalizer_notifier)
 
@@ -107,8 +139,9 @@ void bdw_notify(void)
 	const struct gcheap_status *s = bdw_status();
 	uint64_t cycle, last = READ_ONCE(told);
 
+	gch_finalizers_fetch();
 	if (likely(!notifier) || !GC_get_finalize_on_demand() || !s ||
-	    !READ_ONCE(s->finalizers_ready))
+	    !(READ_ONCE(s->finalizers_ready) || gch_finalizers_left()))
 		return;
 	cycle = READ_ONCE(s->cycles);
 	if (cycle != last && __atomic_compare_exchange_n(&told, &last, cycle, false,

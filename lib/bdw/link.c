@@ -77,6 +77,17 @@ GCH_API int GC_register_long_link(void **link, const void *object)
 	return bdw_link_set(__func__, GCHEAP_LINK_LONG, link, object);
 }
 
+/* The library's own. Returns 0 or -errno. */
+int bdw_link_own(void **link, const void *object)
+{
+	struct gcheap_link arg = {
+		.flags = GCHEAP_LINK_LONG, .op = GCHEAP_LINK_SET, .addr = (uintptr_t)link,
+		.object = (uintptr_t)object,
+	};
+
+	return bdw_link_call(&arg);
+}
+
 static int bdw_link_move(uint32_t flags, void **link, void **to)
 {
 	struct gcheap_link arg = {

@@ -71,7 +71,7 @@ static void bdw_spare_settle_locked(void)
 
 	if (bdw_sparers || pthread_mutex_trylock(&gch.run_lock))
 		return;
-	if (!s || !READ_ONCE(s->finalizers_ready))
+	if (!s || !(READ_ONCE(s->finalizers_ready) || gch_finalizers_left()))
 		__atomic_store_n(&bdw_sparing, false, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&gch.run_lock);
 }
@@ -101,6 +101,11 @@ void bdw_spare_settle(void)
 	pthread_mutex_unlock(&bdw_watch.lock);
 }
 
+bool bdw_is_sparing(void)
+{
+	return __atomic_load_n(&bdw_sparing, __ATOMIC_SEQ_CST);
+}
+
 unsigned int bdw_spared(void)
 {
 	return __atomic_load_n(&bdw_spared_objects, __ATOMIC_RELAXED);
@@ -109,7 +114,7 @@ unsigned int bdw_spared(void)
 /* Whether an object that was found with such a finalizer need not be dead. */
 bool bdw_spares(void *object, GC_finalization_proc fn, void *data)
 {
-	if (likely(!__atomic_load_n(&bdw_sparing, __ATOMIC_SEQ_CST)))
+	if (likely(!bdw_is_sparing()))
 		return false;
 	gcheap_finalizer_set(object, fn, data);
 	__atomic_fetch_add(&bdw_spared_objects, 1, __ATOMIC_RELAXED);
