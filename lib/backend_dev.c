@@ -151,8 +151,12 @@ static int gch_dev_adopt(struct gch_backend *b, int fd)
 {
 	int err = gch_dev_remap(b, fd);
 
-	if (!err)
-		dup3(fd, b->fd, O_CLOEXEC);
+	/* Its number may be above a limit that is lower by now. */
+	if (!err && dup3(fd, b->fd, O_CLOEXEC) < 0) {
+		close(b->fd);
+		b->fd = fd;
+		return 0;
+	}
 	close(fd);
 	return err;
 }

@@ -10,7 +10,12 @@
  *			lock, so that a heap closed meanwhile is closed for good then)
  *   start_lock		recursive; threads being made and joined (pthread.c)
  *   lock		lists of heaps, threads, roots and caches
+ *   pin_lock		what pins have
  *   slab.lock		each slab's
+ *   await_lock		somebody waits for the heap of a forked child
+ *   offheap_lock	each heap's
+ * libgc's allocation lock (lib/bdw/) is taken before all but dl_lock, with which it has no order:
+ * who has one takes the other by trylock or as its own; its other locks are taken within both.
  * The loader's own lock is taken under dl_lock and under none of the others,
  * since it is held when callbacks of dl_iterate_phdr() allocate.
  */
@@ -221,6 +226,7 @@ struct gch_state {
 	struct gch_slab finalizers;
 	struct gch_slab pins;
 	pthread_mutex_t pin_lock;	/* of what pins have */
+	pthread_mutex_t await_lock;	/* of who waits for a forked child's heap */
 };
 extern struct gch_state gch;
 
@@ -365,9 +371,18 @@ void gch_tls_setup(void);
 bool gch_tls_note(struct gch_vec *modules, uint32_t module, size_t bytes, const void *block);
 int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
 
+/* ---- lock.c */
+
+#define GCH_INNER_LOCKS	6
+extern pthread_mutex_t *const gch_inner_locks[GCH_INNER_LOCKS];
+void gch_locks_add(pthread_mutex_t *first, pthread_mutex_t *const *others, size_t n);
+pthread_mutex_t *gch_locks_try(void);
+void gch_locks_drop(void);
+bool gch_locks_with_dl(void);
+void gch_locks_renew(void);
+
 /* ---- fork.c */
 
-void gch_fork_takes(pthread_mutex_t *first, pthread_mutex_t *const *others, size_t n);
 void gch_fork_calls(void (*child)(void));
 void gch_fork_prepare(void);
 void gch_fork_parent(void);

@@ -14,6 +14,7 @@ struct gch_state gch = {
 	.once0 = PTHREAD_ONCE_INIT,
 	.ops = &gch_backend_dev,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.await_lock = PTHREAD_MUTEX_INITIALIZER,
 	.dl_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 	.start_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 	.run_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -306,14 +307,19 @@ GCH_API int gcheap_close(struct gcheap *h)
 
 /* ---- the default heap */
 
-static void gch_init_once(void)
+static int gch_init_heap0(void)
 {
 	struct gcheap_options o = { 0 };
-	int err;
+	int err = gch_env_options(&o);
 
-	err = gch_env_options(&o);
-	if (!err)
-		err = gch_heap_open(&gch.heap0, &o);
+	return err ? err : gch_heap_open(&gch.heap0, &o);
+}
+
+/* A forked child may have the heap of a parent that had not come to the end of this. */
+static void gch_init_once(void)
+{
+	int err = gch.heap0.opened ? gch.error : gch_init_heap0();
+
 	if (!err && gch.lend)
 		err = gch_lend_start();
 	gch.error = err;

@@ -251,14 +251,14 @@ int gch_pthread_start(size_t stack, void *(*fn)(void *), void *arg)
 	return -err;
 }
 
-/* A forked child: nobody will join the others. */
+/* A forked child: nobody will join the others. One without an id may be being made here. */
 void gch_start_forked(void)
 {
 	struct gch_start *s = (struct gch_start *)gch.starts.base;
 	const void *own = gch.starts.base ? pthread_getspecific(gch_start_key) : NULL;
 
 	for (; s < (struct gch_start *)gch.starts.top; s++)
-		if (!(s->id & 1) && s != own)
+		if (s->id && !(s->id & 1) && s != own)
 			gch_slab_put(&gch.starts, s);
 }
 

@@ -249,25 +249,33 @@ void gch_thread_exit(void *arg)
 	gch_unmap(t, sizeof(*t));
 }
 
-static void gch_thread_free(struct gch_thread *t)
+static void gch_thread_clear(struct gch_thread *t)
 {
-	for (int i = 0; i < GCH_HEAPS; i++)
+	for (int i = 0; i < GCH_HEAPS; i++) {
 		gch_unmap(t->local[i], sizeof(*t->local[i]));
-	gch_unmap(t, sizeof(*t));
+		t->local[i] = NULL;
+	}
 }
 
-/* A forked child: no thread is attached to any heap. */
+/* A forked child: its thread, which may be about to attach, is not attached to any heap. */
 void gch_thread_forked(void)
 {
-	struct gch_thread *next;
+	struct gch_thread *t = gch.threads, *next;
 
 	for (int i = 0; i < GCH_HEAPS; i++)
 		gch_tcbs[i] = GCH_NO_TCB;
-	for (; gch.threads; gch.threads = next) {
-		next = gch.threads->next;
-		gch_thread_free(gch.threads);
+	gch.threads = NULL;
+	for (; t; t = next) {
+		next = t->next;
+		if (t == gch_self)
+			continue;
+		gch_thread_clear(t);
+		gch_unmap(t, sizeof(*t));
 	}
-	gch_self = NULL;
+	if (gch_self)
+		gch_thread_clear(gch_self);
+	if (gch_self && !gch_leaving)
+		gch_thread_list(gch_self);
 }
 
 /* ---- for the program */

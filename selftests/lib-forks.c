@@ -894,6 +894,57 @@ TEST(no_descriptor_for_the_child)
 	in_child(uses, NULL);
 }
 
+/* The heap's descriptor is above the limit by then, and the child's takes another number. */
+TEST(limit_of_descriptors_below_the_heap)
+{
+	struct rlimit was, low;
+	int fd[20];
+
+	for (int i = 0; i < 20; i++)
+		CHECK((fd[i] = dup(0)) >= 0);
+	make(LENGTH);
+	for (int i = 0; i < 20; i++)
+		close(fd[i]);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	low = was;
+	low.rlim_cur = fd[10];
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+	in_child(uses, NULL);
+	in_child(uses, NULL);
+	use(LENGTH);
+}
+
+/* ---- a handler of another's that is called between the library's and fork() */
+
+static bool forks_between;
+
+static void between(void)
+{
+	if (!forks_between)
+		return;
+	forks_between = false;
+	in_child(uses, NULL);
+}
+
+static void register_between(int argc, char **argv, char **env)
+{
+	pthread_atfork(between, NULL, NULL);
+}
+
+/* Before any library is. */
+__attribute__((section(".preinit_array"), used))
+static void (*const registers_between)(int argc, char **argv, char **env) = register_between;
+
+TEST(handler_that_forks_in_between)
+{
+	make(LENGTH);
+	forks_between = true;
+	in_child(has_none, (void *)ENXIO);
+	CHECK(!forks_between);
+	use(LENGTH);
+	in_child(uses, NULL);
+}
+
 TEST(no_memory_for_the_child)
 {
 	const char *dir;

@@ -31,6 +31,7 @@ bool bdw_unkeep(void *object);
 /* heap.c; the lock is recursive, and no finalizer runs under it */
 void bdw_init(void);
 bool bdw_started(void);
+bool bdw_heap_lost(void);
 void bdw_enter(void);
 bool bdw_collected_for_room(void);
 void *bdw_out_of_memory(size_t bytes);
@@ -133,6 +134,7 @@ void bdw_push_roots(void);
 int bdw_link_own(void **link, const void *object);
 void bdw_reveal_begin(void);
 void bdw_reveal_end(void);
+void bdw_reveal_forked(void);
 
 /* watch.c: objects that the library is told of when they have died */
 void bdw_watch_start(bool plain);
@@ -171,6 +173,7 @@ bool bdw_disclaim_waits(void);
 extern pthread_mutex_t *__start_bdw_locks[] __attribute__((visibility("hidden")));
 extern pthread_mutex_t *__stop_bdw_locks[] __attribute__((visibility("hidden")));
 extern pthread_mutex_t *const bdw_heap_lock;
+void bdw_lock_forked(void);
 
 /* suspend.c: threads that can be stopped */
 void bdw_suspend_join(void);

@@ -143,6 +143,8 @@ static void *bdw_callback_run(void *question)
 	int err;
 
 	bdw_starting = true;
+	/* Without the lock, as that may allocate. */
+	gch_local(&gch.heap0);
 	/*
 	 * A thread that forks has the lock, and waits for the cycle that is under way: from where
 	 * that may ask us, we do not wait for it.

@@ -134,6 +134,7 @@ static int bdw_dlclose(void *object)
 	return err;
 }
 
+/* Under gch.lock, for no thread to fork in the midst. */
 static void bdw_data_watch(void)
 {
 	if (bdw_data.touched)
@@ -150,7 +151,9 @@ static int bdw_data_apply(void)
 	struct gch_vec refused = { 0 };
 	int err = gch_dl_check();
 
+	pthread_mutex_lock(&gch.lock);
 	bdw_data_watch();
+	pthread_mutex_unlock(&gch.lock);
 	WRITE_ONCE(bdw_data.no_dls, READ_ONCE(GC_no_dls));
 	dl_iterate_phdr(bdw_refuse_segments, &refused);
 	pthread_mutex_lock(&gch.lock);

@@ -166,7 +166,7 @@ bool bdw_debug_check(void)
 	struct bdw_smash s[BDW_SMASHED_MAX];
 	unsigned int n;
 
-	if (!bdw_debug_used() || gch.heap0.dead)
+	if (!bdw_debug_used() || bdw_heap_lost())
 		return false;
 	n = bdw_list_find(s, BDW_SMASHED_MAX);
 	bdw_smashed_print(s, n);

@@ -103,9 +103,11 @@ GCH_API void GC_register_disclaim_proc(int kind, GC_disclaim_proc proc, int mark
 	if (bdw_finds_leaks() || kind < 0 || kind >= BDW_KINDS_MAX)
 		return;
 	GC_init();
+	bdw_lock();
 	bdw_disclaims[kind].mark_from_all = mark_from_all;
 	__atomic_store_n(&bdw_disclaims[kind].proc, proc, __ATOMIC_RELEASE);
 	bdw_watch_start(kind < BDW_KINDS);
+	bdw_unlock();
 }
 
 /* ---- objects with a closure */

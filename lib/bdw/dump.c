@@ -121,11 +121,14 @@ GCH_API void GC_enumerate_reachable_objects_inner(GC_reachable_object_proc fn, v
 	struct bdw_visit v = { .fn = fn, .data = data };
 	struct bdw_span span;
 
-	if (!bdw_hold())
-		return;
-	bdw_each_span(&span)
-		bdw_visit_span(&v, &span);
-	gcheap_unhold();
+	/* Whoever forks is not to leave a child with the hold. */
+	bdw_lock();
+	if (bdw_hold()) {
+		bdw_each_span(&span)
+			bdw_visit_span(&v, &span);
+		gcheap_unhold();
+	}
+	bdw_unlock();
 }
 
 /* ---- dumps */

@@ -37,13 +37,15 @@ GCH_API void GC_atfork_child(void)
 
 static void bdw_forked(void)
 {
+	bdw_lock_forked();
 	bdw_suspend_forked();
 	bdw_spare_forked();
 	bdw_callback_forked();
+	bdw_reveal_forked();
 }
 
 __attribute__((constructor)) static void bdw_fork_setup(void)
 {
-	gch_fork_takes(bdw_heap_lock, __start_bdw_locks, __stop_bdw_locks - __start_bdw_locks);
+	gch_locks_add(bdw_heap_lock, __start_bdw_locks, __stop_bdw_locks - __start_bdw_locks);
 	gch_fork_calls(bdw_forked);
 }

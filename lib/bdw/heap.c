@@ -20,6 +20,7 @@ static struct {
 	.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 };
 pthread_mutex_t *const bdw_heap_lock = &bdw.lock;
+static __thread unsigned int bdw_depth;	/* so often the thread has it */
 
 /*
  * What the environment says comes last, and warnings about it may allocate. Programs do
@@ -29,7 +30,7 @@ static void bdw_start(int err)
 {
 	bdw_thread_init();
 	bdw_env();
-	if (err && !gch.heap0.dead)
+	if (err && !bdw_heap_lost())
 		bdw_die("gcheap: no heap", "%s", strerror(-err));
 	bdw_tune_start();
 }
@@ -53,6 +54,12 @@ void bdw_init(void)
 	pthread_setcancelstate(cancel, NULL);
 }
 
+/* A forked child has none: there was no memory for the copy, or it was not to be made. */
+bool bdw_heap_lost(void)
+{
+	return gch_heap_there(&gch.heap0);
+}
+
 /* There is a heap that can be told of settings. */
 bool bdw_started(void)
 {
@@ -73,9 +80,12 @@ void bdw_enter(void)
 		bdw_errors_found();
 }
 
+/* Programs do not expect, either, that a forked child has none. */
 void *bdw_out_of_memory(size_t bytes)
 {
 	bdw_init();
+	if (bdw_heap_lost())
+		bdw_die("gcheap: no heap", "%s", strerror(-gch.error));
 	bdw_warn("GC Warning: Out of Memory! Heap size: %lu MiB. Returning NULL!\n",
 		 bdw_stats().heap_bytes >> 20);
 	return GC_get_oom_fn()(bytes);
@@ -111,19 +121,35 @@ GCH_API unsigned GC_get_version(void)
 /* Who is asked in a pause has it: a thread that is stopped may have it as well. */
 void bdw_lock(void)
 {
-	if (!bdw_asked())
-		pthread_mutex_lock(&bdw.lock);
+	if (bdw_asked())
+		return;
+	pthread_mutex_lock(&bdw.lock);
+	bdw_depth++;
 }
 
 bool bdw_trylock(void)
 {
-	return bdw_asked() || !pthread_mutex_trylock(&bdw.lock);
+	if (bdw_asked())
+		return true;
+	if (pthread_mutex_trylock(&bdw.lock))
+		return false;
+	bdw_depth++;
+	return true;
 }
 
 void bdw_unlock(void)
 {
-	if (!bdw_asked())
-		pthread_mutex_unlock(&bdw.lock);
+	if (bdw_asked())
+		return;
+	bdw_depth--;
+	pthread_mutex_unlock(&bdw.lock);
+}
+
+/* In a forked child, whose thread has forked within. */
+void bdw_lock_forked(void)
+{
+	for (unsigned int i = 0; i < bdw_depth; i++)
+		pthread_mutex_lock(&bdw.lock);
 }
 
 GCH_API void GC_alloc_lock(void)

@@ -154,7 +154,7 @@ bool bdw_leak_report(void)
 	unsigned int n = 0;
 
 	/* They are of a heap that a forked child does not have. */
-	if (unlikely(gch.heap0.dead))
+	if (unlikely(bdw_heap_lost()))
 		return false;
 	if (unlikely(READ_ONCE(bdw_leak.nsmashed)))
 		n += bdw_leak_tell_smashed();
@@ -176,7 +176,7 @@ void bdw_errors_found(void)
 
 static void bdw_leak_last(void)
 {
-	if (bdw_finds_leaks() && !gch.heap0.dead)
+	if (bdw_finds_leaks() && !bdw_heap_lost())
 		GC_gcollect();
 }
 
@@ -201,11 +201,12 @@ static bool bdw_leak_begins(void)
 	return begins;
 }
 
-static void bdw_leak_start(void)
+/* Under the allocation lock, so that no thread forks when it has but begun. */
+static void bdw_leak_start_locked(void)
 {
 	struct gch_local *l;
 
-	if (gcheap_init() || !bdw_leak_begins())
+	if (!bdw_leak_begins())
 		return;
 	bdw_watch_start(true);
 	/* The kernel has not heard of all cells that this thread has taken. */
@@ -214,6 +215,15 @@ static void bdw_leak_start(void)
 		gch_local_flush(l, GCHEAP_FLUSH_SPANS);
 	GC_enumerate_reachable_objects_inner(bdw_leak_adopt, NULL);
 	atexit(bdw_leak_last);
+}
+
+static void bdw_leak_start(void)
+{
+	if (gcheap_init())
+		return;
+	bdw_lock();
+	bdw_leak_start_locked();
+	bdw_unlock();
 }
 
 /* Programs assign to the variable, before there is a heap or later. */

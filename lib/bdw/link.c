@@ -139,10 +139,12 @@ GCH_API int GC_unregister_long_link(void **link)
 
 /* ---- using what they say */
 
+static __thread unsigned int bdw_reveals;	/* it is within so many times */
+
 /* Without a heap, and without a place in it, there is nothing to wait for. */
 static struct gch_local *bdw_place(void)
 {
-	return READ_ONCE(gch.heap0.dead) ? NULL : gch_local(&gch.heap0);
+	return bdw_heap_lost() ? NULL : gch_local(&gch.heap0);
 }
 
 /*
@@ -161,14 +163,15 @@ static bool bdw_must_wait(const struct gcheap *h)
  * The pause that completes the marking sees the word that is set here, or we see the phase
  * that comes after it: it is a barrier to all threads.
  */
-void bdw_reveal_begin(void)
+static void bdw_reveal(void)
 {
 	struct gcheap_link arg = { .op = GCHEAP_LINK_AWAIT };
 	struct gch_local *l = bdw_place();
 	struct gcheap_tcb *tcb = l ? l->tcb : NULL;
 
-	if (!tcb || tcb->hidden++)
+	if (!tcb)
 		return;
+	WRITE_ONCE(tcb->hidden, 1);
 	barrier();
 	while (bdw_must_wait(l->heap)) {
 		WRITE_ONCE(tcb->hidden, 0);
@@ -179,10 +182,26 @@ void bdw_reveal_begin(void)
 	}
 }
 
+void bdw_reveal_begin(void)
+{
+	if (!bdw_reveals++)
+		bdw_reveal();
+}
+
 void bdw_reveal_end(void)
 {
-	struct gch_local *l = READ_ONCE(gch.heap0.dead) ? NULL : gch_local_if_any(&gch.heap0);
+	struct gch_local *l;
 
-	if (l && l->tcb->hidden)
-		__atomic_store_n(&l->tcb->hidden, l->tcb->hidden - 1, __ATOMIC_RELEASE);
+	if (--bdw_reveals)
+		return;
+	l = bdw_heap_lost() ? NULL : gch_local_if_any(&gch.heap0);
+	if (l)
+		__atomic_store_n(&l->tcb->hidden, 0, __ATOMIC_RELEASE);
+}
+
+/* In a forked child, whose thread has forked within. */
+void bdw_reveal_forked(void)
+{
+	if (bdw_reveals)
+		bdw_reveal();
 }

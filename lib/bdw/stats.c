@@ -38,7 +38,7 @@ static __thread size_t bdw_freed;
 /* NULL: there is no heap, yet or at all. */
 const struct gcheap_status *bdw_status(void)
 {
-	if (!__atomic_load_n(&gch.ready, __ATOMIC_ACQUIRE) || gch.error)
+	if (!__atomic_load_n(&gch.ready, __ATOMIC_ACQUIRE) || gch.error || bdw_heap_lost())
 		return NULL;
 	return gch.heap0.backend.status;
 }

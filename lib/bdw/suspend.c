@@ -256,19 +256,21 @@ struct bdw_stopping {
 };
 
 static pthread_mutex_t *const bdw_below[] = {
-	&gch.dl_lock, &gch.start_lock, &gch.lock, &gch.starts.lock, &gch.finalizers.lock,
-	&gch.pins.lock, &gch.pin_lock, &gch.heap0.offheap_lock,
+	&gch.dl_lock, &gch.start_lock, &gch.heap0.offheap_lock,
 };
 #define BDW_BELOW	(sizeof(bdw_below) / sizeof(bdw_below[0]))
 
 static size_t bdw_locks(void)
 {
-	return BDW_BELOW + (__stop_bdw_locks - __start_bdw_locks);
+	return BDW_BELOW + GCH_INNER_LOCKS + (__stop_bdw_locks - __start_bdw_locks);
 }
 
 static pthread_mutex_t *bdw_lock_number(size_t i)
 {
-	return i < BDW_BELOW ? bdw_below[i] : __start_bdw_locks[i - BDW_BELOW];
+	if (i < BDW_BELOW)
+		return bdw_below[i];
+	i -= BDW_BELOW;
+	return i < GCH_INNER_LOCKS ? gch_inner_locks[i] : __start_bdw_locks[i - GCH_INNER_LOCKS];
 }
 
 /* All up to @n, but for the first @kept. */

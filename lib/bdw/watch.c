@@ -31,7 +31,10 @@ static void bdw_slow_down(enum gch_kind kind)
 	pthread_mutex_unlock(&gch.lock);
 }
 
-/* @plain: objects that the fast path makes as well. The heap is there. */
+/*
+ * @plain: objects that the fast path makes as well. The heap is there. Under the allocation lock,
+ * so that no thread forks when this has but begun.
+ */
 void bdw_watch_start(bool plain)
 {
 	WRITE_ONCE(bdw_watching, true);

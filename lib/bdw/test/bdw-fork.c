@@ -4,7 +4,9 @@
 #include "../../../selftests/tap.h"
 #include <gc/gc.h>
 #include <gc/gc_typed.h>
+#include <gc/javaxfc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -240,6 +242,38 @@ TEST(another_thread_forks)
 	begin(1);
 	make();
 	CHECK_EQ(pthread_create(&t, NULL, forks, NULL), 0);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	use();
+}
+
+/* ---- a thread that is stopped as it forks */
+
+static void *suspends(void *thread)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		GC_suspend_thread(*(pthread_t *)thread);
+		GC_resume_thread(*(pthread_t *)thread);
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void is_not_suspended(void)
+{
+	CHECK(!GC_is_thread_suspended(pthread_self()));
+	uses_all_and_goes_on();
+}
+
+TEST(another_thread_suspends_it)
+{
+	pthread_t t, self = pthread_self();
+
+	begin(1);
+	make();
+	CHECK_EQ(pthread_create(&t, NULL, suspends, &self), 0);
+	for (int i = 0; i < 20; i++)
+		in_child(is_not_suspended);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 	use();
 }
