@@ -156,6 +156,20 @@ TEST(threads_of_the_child)
 	makes_threads();
 }
 
+/* Children, beside threads that go on with something. */
+static void beside(int n, void *(*run)(void *arg), void *arg, int times, void (*child)(void))
+{
+	pthread_t t[2];
+
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(pthread_create(&t[i], NULL, run, arg), 0);
+	while (times--)
+		in_child(child);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(pthread_join(t[i], NULL), 0);
+}
+
 static void *allocates_on(void *arg)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
@@ -165,17 +179,9 @@ static void *allocates_on(void *arg)
 
 TEST(others_allocate)
 {
-	pthread_t t[2];
-
 	begin(1);
 	make();
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, allocates_on, NULL), 0);
-	for (int i = 0; i < 10; i++)
-		in_child(use);
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_join(t[i], NULL), 0);
+	beside(2, allocates_on, NULL, 10, use);
 	use();
 }
 
@@ -214,17 +220,9 @@ static void uses_all_and_goes_on(void)
 
 TEST(others_have_locks)
 {
-	pthread_t t[2];
-
 	begin(1);
 	make();
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, uses_all_on, NULL), 0);
-	for (int i = 0; i < 10; i++)
-		in_child(uses_all_and_goes_on);
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_join(t[i], NULL), 0);
+	beside(2, uses_all_on, NULL, 10, uses_all_and_goes_on);
 	use();
 }
 
@@ -266,15 +264,11 @@ static void is_not_suspended(void)
 
 TEST(another_thread_suspends_it)
 {
-	pthread_t t, self = pthread_self();
+	pthread_t self = pthread_self();
 
 	begin(1);
 	make();
-	CHECK_EQ(pthread_create(&t, NULL, suspends, &self), 0);
-	for (int i = 0; i < 20; i++)
-		in_child(is_not_suspended);
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	CHECK_EQ(pthread_join(t, NULL), 0);
+	beside(1, suspends, &self, 20, is_not_suspended);
 	use();
 }
 
