@@ -51,9 +51,9 @@ bool gch_pool_run(struct work_struct *work)
 }
 
 /** gch_pool_run_later() - likewise, when so many ticks have passed */
-void gch_pool_run_later(struct delayed_work *work, unsigned long ticks)
+bool gch_pool_run_later(struct delayed_work *work, unsigned long ticks)
 {
-	queue_delayed_work(pool, work, ticks);
+	return queue_delayed_work(pool, work, ticks);
 }
 
 static bool crew_ready(const struct gch_crew *c, u32 number)

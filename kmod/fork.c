@@ -18,19 +18,21 @@
  * locks of its own, which a stopped thread might have.
  *
  * The window, from BEGIN to COPY, is its thread's alone: that waits for nobody in it, since
- * everybody may wait for it. It ends by itself after WINDOW_TICKS, or when the heap dies.
- * q->wait.lock protects what says so; the heap of the child is referenced by the window and by
- * its file. It knows nothing of its parent's.
+ * everybody may wait for it. It ends by itself after WINDOW_TICKS, or when the thread ends or the
+ * heap dies. q->wait.lock protects what says so; the window has references to the thread and to
+ * the heap of the child, which its file has as well. That heap knows nothing of its parent's.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 
 #include "gcheap.h"
 
 #define WINDOW_TICKS	(30 * HZ)
+#define WATCH_TICKS	(HZ / 10)	/* from one look at a window's thread to the next */
 #define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
 #define TRIES		20	/* to stop the threads, and find no new page */
 
@@ -103,50 +105,81 @@ static struct gch *take(struct gch *g)
 /* The window is over, and what has been put off goes on. */
 static void open_again(struct gch *g)
 {
+	struct task_struct *forker;
+
 	spin_lock(&g->req.wait.lock);
+	forker = g->fork.forker;
 	WRITE_ONCE(g->fork.forker, NULL);
 	spin_unlock(&g->req.wait.lock);
+	put_task_struct(forker);
 	wake_up_all(&g->req.wait);
 	if (gch_collect_asked(g))
 		gch_collector_wake(g);
 }
 
-/* End a window without a copy, unless it has come to one. */
-static void give_up(struct gch *g, int err)
+/* End a window, which the caller has taken, without a copy. */
+static void give_up(struct gch *g, struct gch *to, int err)
 {
-	struct gch *to = take(g);
-
-	if (!to)
-		return;
 	gch_world_fork_end(&g->world);
 	tell_child(to, err);
 	gch_put(to);
 	open_again(g);
 }
 
-static void late(struct work_struct *work)
+/* With a reference to the heap, which is the work's then; it may have one. */
+static void watch_in(struct gch *g, unsigned long ticks)
 {
-	struct gch *g = container_of(to_delayed_work(work), struct gch, fork.late);
+	if (!gch_pool_run_later(&g->fork.watch, ticks))
+		gch_put(g);
+}
 
-	give_up(g, READ_ONCE(g->dead) ? -ENXIO : -ETIMEDOUT);
+/* Why a window that nobody has taken is to end, 0: it is not. req.wait.lock held. */
+static int expired(const struct gch *g)
+{
+	const struct gch_fork *f = &g->fork;
+
+	/* The thread changes that by plain stores. */
+	if (READ_ONCE(g->dead) || data_race(READ_ONCE(f->forker->flags)) & PF_EXITING)
+		return -ENXIO;
+	return time_before(jiffies, f->until) ? 0 : -ETIMEDOUT;
+}
+
+static void watch(struct work_struct *work)
+{
+	struct gch *g = container_of(to_delayed_work(work), struct gch, fork.watch), *to;
+	int err;
+
+	spin_lock(&g->req.wait.lock);
+	to = g->fork.to;
+	err = to ? expired(g) : 0;
+	if (err)
+		g->fork.to = NULL;
+	spin_unlock(&g->req.wait.lock);
+	if (to && !err) {
+		watch_in(g, WATCH_TICKS);
+		return;
+	}
+	if (err)
+		give_up(g, to, err);
 	gch_put(g);
 }
 
 void gch_fork_init(struct gch *g)
 {
-	INIT_DELAYED_WORK(&g->fork.late, late);
+	INIT_DELAYED_WORK(&g->fork.watch, watch);
 }
 
 /** gch_fork_kill() - the heap is dead: who waits for a copy of it is told; never waits */
 void gch_fork_kill(struct gch *g)
 {
-	if (cancel_delayed_work(&g->fork.late))
-		gch_pool_run_later(&g->fork.late, 0);
+	if (cancel_delayed_work(&g->fork.watch))
+		watch_in(g, 0);
 }
 
-static void not_late(struct gch *g)
+/* One that looks just now will find no window, if not the next one. */
+static void unwatch(struct gch *g)
 {
-	if (cancel_delayed_work(&g->fork.late))
+	if (cancel_delayed_work(&g->fork.watch))
 		gch_put(g);
 }
 
@@ -182,7 +215,7 @@ static int close_window(struct gch *g)
 	if (g->fork.forker)
 		err = -EBUSY;
 	else
-		WRITE_ONCE(g->fork.forker, current);
+		WRITE_ONCE(g->fork.forker, get_task_struct(current));
 	spin_unlock(&q->wait.lock);
 	mutex_unlock(&g->fetch);
 	if (err)
@@ -217,10 +250,11 @@ static void begin(struct gch *g, struct gch *to)
 	to->fork.state = GCH_FORK_AWAITED;
 	spin_lock(&g->req.wait.lock);
 	g->fork.to = to;
+	g->fork.until = jiffies + WINDOW_TICKS;
 	spin_unlock(&g->req.wait.lock);
 	gch_world_fork_begin(&g->world);
 	gch_get(g);
-	gch_pool_run_later(&g->fork.late, WINDOW_TICKS);
+	watch_in(g, WATCH_TICKS);
 	/* Queued before this is read; pairs with gch_kill(), whose order is the other one. */
 	smp_mb();
 	if (READ_ONCE(g->dead))
@@ -278,10 +312,15 @@ void gch_fork_told(struct gch_fork_arg *a, bool told)
 /** gch_fork_end() - close the window, if it is the caller's: 0 or -ESRCH */
 int gch_fork_end(struct gch *g)
 {
+	struct gch *to;
+
 	if (!gch_fork_here(g))
 		return -ESRCH;
-	not_late(g);
-	give_up(g, -ENXIO);
+	to = take(g);
+	if (to) {
+		unwatch(g);
+		give_up(g, to, -ENXIO);
+	}
 	return 0;
 }
 
@@ -499,7 +538,7 @@ int gch_fork_copy(struct gch *g)
 	to = gch_fork_here(g) ? take(g) : NULL;
 	if (!to)
 		return -ESRCH;
-	not_late(g);
+	unwatch(g);
 	gch_world_fork_end(&g->world);
 	err = to->fork.heir ? copy(to, g) : -ECHILD;
 	tell_child(to, err);

@@ -79,18 +79,20 @@ enum {				/* gch_fork.state */
 
 /**
  * struct gch_fork - fork() of the program (fork.c)
- * @forker: the thread whose window is open, identity only
+ * @forker: the thread whose window is open, with a reference
  * @to: the heap of its child to be, until it is copied
- * @late: ends a window that goes on too long; has a reference to the heap
+ * @until: the window ends by itself then, in jiffies
+ * @watch: looks whether it has to; has a reference to the heap
  * Of the child's heap:
  * @state: GCH_FORK_*; @err: how it went, when it is over
  * @heir: the child's address space, held by mmgrab(); set before that runs, and for good
- * The first two under req.wait.lock.
+ * The first three under req.wait.lock.
  */
 struct gch_fork {
 	struct task_struct *forker;
 	struct gch *to;
-	struct delayed_work late;
+	unsigned long until;
+	struct delayed_work watch;
 	u32 state;
 	int err;
 	struct mm_struct *heir;
@@ -481,7 +483,7 @@ int gch_trace(struct gch *g, bool young, struct gch_root_fault *bad);
 int gch_pool_module_init(void);
 void gch_pool_module_exit(void);
 bool gch_pool_run(struct work_struct *work);
-void gch_pool_run_later(struct delayed_work *work, unsigned long ticks);
+bool gch_pool_run_later(struct delayed_work *work, unsigned long ticks);
 void gch_crew_init(struct gch *g);
 void gch_crew_engage(struct gch *g);
 void gch_crew_dismiss(struct gch *g);

@@ -793,6 +793,56 @@ TEST(window_left_open)
 	IN_CHILD(check_list(list, LENGTH));
 }
 
+/* A thread that ends in the window: all goes on, long before half a minute is over. */
+static volatile int begun;
+
+static void *ends_in_the_window(void *arg)
+{
+	begun = begin(&h);
+	if (arg) {
+		pid_t pid = fork();
+		struct gcheap_adopt a;
+
+		if (!pid) {
+			CHECK_ERR(try_adopt(begun, &a), ENXIO);
+			_exit(0);
+		}
+		*(pid_t *)arg = pid;
+	}
+	syscall(SYS_exit, 0);
+	return NULL;
+}
+
+/* Threads in its place, which may have its structure in the kernel, have no window. */
+static void *is_none_of_it(void *arg)
+{
+	CHECK_ERR(try_fork(h.fd, GCHEAP_FORK_COPY, NULL), ESRCH);
+	return NULL;
+}
+
+TEST(thread_ends_in_the_window)
+{
+	uint64_t since, cycles;
+	pid_t pid;
+
+	start_with_list(0);
+	for (int i = 0; i < 4; i++) {
+		since = now_ns();
+		cycles = raw_status(&h).cycles;
+		pthread_join(spawn(ends_in_the_window, i % 2 ? &pid : NULL), NULL);
+		pthread_join(spawn(is_none_of_it, NULL), NULL);
+		raw_collect(&h);
+		CHECK(raw_status(&h).cycles > cycles);
+		CHECK(now_ns() - since < 20000000000ull);
+		CHECK_ERR(try_fork(h.fd, GCHEAP_FORK_COPY, NULL), ESRCH);
+		if (i % 2)
+			await(pid);
+		close(begun);
+		check_list(list, LENGTH);
+		IN_CHILD(check_list(list, LENGTH));
+	}
+}
+
 /* ---- threads */
 
 static volatile int stop;

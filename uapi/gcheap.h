@@ -876,6 +876,7 @@ struct gcheap_lend {
  * in proportion to the memory that the heap has. What other threads do between fork() and
  * _COPY is in the copy though it may not be in the child's memory. The memory is charged to
  * the caller's memory cgroup.
+ * If the thread ends before, all goes on soon after, and there is no copy.
  * When _COPY has failed the child has no heap, and nothing else has changed. ESRCH: it was not
  * this thread that has begun, or it was half a minute ago, copying other heaps included; EBUSY:
  * another one has; EAGAIN: the threads could not be stopped; EMFILE, ENFILE.
