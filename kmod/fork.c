@@ -578,15 +578,25 @@ static int await_copy(struct gch *g)
 	return READ_ONCE(g->dead) ? -ENXIO : f->err;
 }
 
+/* Whose it is is known: the child is there, or the window was over before it was. */
+static bool is_settled(const struct gch *g)
+{
+	/* pairs with tell_child(): no child is noted after that */
+	u32 state = smp_load_acquire(&g->fork.state);
+
+	return state == GCH_FORK_OVER || (state && gch_fork_heir(g));
+}
+
 /**
  * gch_fork_await() - a heap that is not set up: wait for it, if it is the caller's
  *
  * Return: 0: it is ready, or what has become of the copy; -ENODEV: it is not one that will be;
- * -EPERM: it is another child's; -EINTR, -ENXIO.
+ * -EPERM: it is another child's; -EINTR, -ENXIO. After gch_fork_awaited() has said that it is
+ * not, this does not wait: a child that has come since is not the caller.
  */
 int gch_fork_await(struct gch *g)
 {
-	if (!READ_ONCE(g->fork.state) || !gch_fork_heir(g))
+	if (!is_settled(g))
 		return -ENODEV;
 	return gch_mapping_foreign(g) ? -EPERM : await_copy(g);
 }

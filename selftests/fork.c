@@ -767,15 +767,55 @@ TEST(child_dies_before)
 	raw_verify(&h);
 }
 
+/* What a child that comes too late has: it is told why. */
+static void is_too_late(int fd, int err)
+{
+	struct gcheap_collect c = { .size = sizeof(c) };
+	struct gcheap_adopt a;
+
+	CHECK_ERR(try_adopt(fd, &a), err);
+	CHECK_ERR(ioctl(fd, GCHEAP_IOC_COLLECT, &c), err);
+	CHECK(mmap(raw_hole(RAW_HEAP), RAW_HEAP, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   GCHEAP_OFF_HEAP) == MAP_FAILED);
+	CHECK_EQ(errno, err);
+}
+
+static void has_late_child(int fd, int err)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		is_too_late(fd, err);
+		_exit(0);
+	}
+	await(pid);
+	is_too_late(fd, err);
+	close(fd);
+}
+
+/* Has no children. */
+static void *leaves_it_open(void *arg)
+{
+	struct raw g = raw_open_with(raw_setup_arg(0));
+
+	__atomic_store_n((int *)arg, begin(&g), __ATOMIC_RELEASE);
+	for (;;)
+		pause();
+	return NULL;
+}
+
 /* Nobody comes to copy it: half a minute later all goes on. */
 TEST(window_left_open)
 {
 	struct gcheap_adopt a;
 	uint64_t since;
-	int fd;
+	int fd, other = -1;
 	pid_t pid;
 
 	start_with_list(0);
+	spawn(leaves_it_open, &other);
+	while (__atomic_load_n(&other, __ATOMIC_ACQUIRE) < 0)
+		usleep(1000);
 	fd = begin(&h);
 	since = now_ns();
 	pid = fork();
@@ -789,7 +829,22 @@ TEST(window_left_open)
 	await(pid);
 	CHECK_ERR(try_fork(h.fd, GCHEAP_FORK_COPY, NULL), ESRCH);
 	close(fd);
+	has_late_child(other, ETIMEDOUT);
 	check_list(list, LENGTH);
+	IN_CHILD(check_list(list, LENGTH));
+}
+
+TEST(window_over_before_the_child)
+{
+	int fd;
+
+	start_with_list(0);
+	fd = begin(&h);
+	CHECK_EQ(try_fork(h.fd, 0, NULL), 0);
+	has_late_child(fd, ENXIO);
+	fd = begin(&h);
+	CHECK_ERR(try_fork(h.fd, GCHEAP_FORK_COPY, NULL), ECHILD);
+	has_late_child(fd, ECHILD);
 	IN_CHILD(check_list(list, LENGTH));
 }
 

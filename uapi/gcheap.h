@@ -896,10 +896,10 @@ struct gcheap_fork {
  * Waits until the heap has been copied, and comes to what that came to: 0, or ENXIO: there will
  * be no copy; ETIMEDOUT; ENOMEM and others of _COPY. The child may make the mappings without
  * waiting for that. A touch of them then waits, and is SIGBUS if there is no copy; other calls
- * wait and come to the same as this. If it unmaps the heap before, by exec() say, the copying
- * ends there. EPERM: the caller's address space is not the child's, to which all other calls are
- * EPERM as well; as long as there is no child they are ENODEV. SETUP is EBUSY. ENOENT: the heap
- * was not made so.
+ * wait and come to the same as this, and so does mmap() when it is known that there is none. If it
+ * unmaps the heap before, by exec() say, the copying ends there. EPERM: the caller's address space
+ * is not the child's, to which all other calls are EPERM as well; as long as there is no child
+ * they are ENODEV, unless all is over. SETUP is EBUSY. ENOENT: the heap was not made so.
  */
 struct gcheap_adopt {
 	__u32 size;

@@ -382,7 +382,7 @@ int gch_mmap(struct file *file, struct vm_area_struct *vma)
 	int err;
 
 	if (!is_there(g))
-		return -ENODEV;
+		return gch_fork_await(g) ?: -ENODEV;
 	if (READ_ONCE(g->dead))
 		return -ENXIO;
 	if (gch_mapping_foreign(g))
