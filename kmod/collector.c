@@ -682,6 +682,42 @@ static bool caller_hides(struct gch *g)
 }
 
 /**
+ * gch_holding_begin() - the caller is about to wait for the end of what is under way
+ *
+ * That does not wait for it in turn (gch_may_try_again()). Return: for gch_holding_end().
+ */
+bool gch_holding_begin(struct gch *g)
+{
+	bool hides = caller_hides(g);
+
+	spin_lock(&g->req.wait.lock);
+	g->req.holding += hides;
+	spin_unlock(&g->req.wait.lock);
+	return hides;
+}
+
+/** gch_holding_end() - it has waited */
+void gch_holding_end(struct gch *g, bool hides)
+{
+	spin_lock(&g->req.wait.lock);
+	g->req.holding -= hides;
+	spin_unlock(&g->req.wait.lock);
+}
+
+/* Until attempt @n is over, and what comes after it: as await(). */
+static int await_idle(struct gch *g, u64 n)
+{
+	bool hides = gch_holding_begin(g);
+	int err = await(g, n, false);
+
+	if (!err && wait_event_killable(g->req.wait, !READ_ONCE(g->req.tidying) ||
+					READ_ONCE(g->dead)))
+		err = -EINTR;
+	gch_holding_end(g, hides);
+	return err;
+}
+
+/**
  * gch_hold() - count reasons not to collect by oneself
  *
  * Once it returns for a new one, no collection is under way that was not asked for
@@ -691,7 +727,6 @@ static bool caller_hides(struct gch *g)
 int gch_hold(struct gch *g, int delta, u32 *count)
 {
 	struct gch_requests *q = &g->req;
-	bool hides = delta > 0 && caller_hides(g);
 	int err = 0;
 	u64 asked;
 
@@ -702,18 +737,14 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 		q->hold += delta;
 	*count = q->hold;
 	asked = q->asked;
-	if (!err)
-		q->holding += hides;
 	spin_unlock(&q->wait.lock);
 	if (err || delta < 0)
 		return err;
-	err = await(g, asked, false);
-	if (!err && wait_event_killable(q->wait, !READ_ONCE(q->tidying) || READ_ONCE(g->dead)))
-		err = -EINTR;
-	spin_lock(&q->wait.lock);
-	q->holding -= hides;
-	if (err)
+	err = await_idle(g, asked);
+	if (err) {
+		spin_lock(&q->wait.lock);
 		*count = --q->hold;
-	spin_unlock(&q->wait.lock);
+		spin_unlock(&q->wait.lock);
+	}
 	return err;
 }

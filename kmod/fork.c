@@ -202,6 +202,17 @@ void gch_fork_born(struct gch *g, struct mm_struct *mm)
 
 /* ---- BEGIN */
 
+/* Until no cycle is under way: 0, -EINTR, -ENXIO. */
+static int await_idle(struct gch *g)
+{
+	bool hides = gch_holding_begin(g);
+	int err = wait_event_killable(g->req.wait, !READ_ONCE(g->req.working) ||
+				      READ_ONCE(g->dead)) ? -EINTR : 0;
+
+	gch_holding_end(g, hides);
+	return err ?: READ_ONCE(g->dead) ? -ENXIO : 0;
+}
+
 /* No cycle is under way, nor begins: 0, -EBUSY, -EINTR, -ENXIO. */
 static int close_window(struct gch *g)
 {
@@ -220,10 +231,7 @@ static int close_window(struct gch *g)
 	mutex_unlock(&g->fetch);
 	if (err)
 		return err;
-	if (wait_event_killable(q->wait, !READ_ONCE(q->working) || READ_ONCE(g->dead)))
-		err = -EINTR;
-	else if (READ_ONCE(g->dead))
-		err = -ENXIO;
+	err = await_idle(g);
 	/* Who sets a finalizer has done so. */
 	env_lock(&g->core.lock);
 	env_unlock(&g->core.lock);

@@ -106,8 +106,8 @@ struct gch_fork {
  * @result: of the last one finished; @good: the last that was completed
  * @want: of the one asked for
  * @hold: reasons not to collect by oneself; @holding: threads that wait for the end of what
- *	has begun, having one, and hide an address meanwhile; @tidying: the heap is being
- *	compacted by itself, which is no attempt, and yet collects
+ *	has begun, having one or being about to fork, and hide an address meanwhile
+ * @tidying: the heap is being compacted by itself, which is no attempt, and yet collects
  * @working: the collector is at work, or may be about to; none begins while a window is open
  * All under wait.lock.
  */
@@ -504,6 +504,8 @@ int gch_collect_for_room(struct gch *g, bool memory);
 bool gch_collect_asked(const struct gch *g);
 void gch_collect_if_due(struct gch *g);
 bool gch_collect_for_pressure(struct gch *g);
+bool gch_holding_begin(struct gch *g);
+void gch_holding_end(struct gch *g, bool hides);
 int gch_hold(struct gch *g, int delta, u32 *count);
 
 /* compact.c */

@@ -710,7 +710,7 @@ TEST(hidden)
 }
 
 /* Nor does a thread that hides one wait for itself, when it waits for a collection's end. */
-TEST(hidden_and_held)
+static void waits_hiding(void (*wait)(void), void (*go_on)(void))
 {
 	volatile uint32_t *hidden;
 	uint64_t pauses;
@@ -724,13 +724,51 @@ TEST(hidden_and_held)
 	while (raw_status(&h).pauses < pauses + 2)
 		usleep(1000);
 	pauses = raw_status(&h).pauses;
-	raw_hold(&h);
+	wait();
 	CHECK(raw_status(&h).pauses - pauses < 20);
 	*hidden = 0;
-	raw_unhold(&h);
+	go_on();
 	pthread_join(t, NULL);
 	CHECK(mark_result == 0 || mark_result == EAGAIN);
 	collect();
+}
+
+static void holds(void)
+{
+	raw_hold(&h);
+}
+
+static void unholds(void)
+{
+	raw_unhold(&h);
+}
+
+TEST(hidden_and_held)
+{
+	waits_hiding(holds, unholds);
+}
+
+static void forks(unsigned int flags)
+{
+	struct gcheap_fork f = { .size = sizeof(f), .flags = flags };
+
+	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FORK, &f), 0);
+	close(f.fd);
+}
+
+static void is_about_to_fork(void)
+{
+	forks(GCHEAP_FORK_BEGIN);
+}
+
+static void does_not_fork(void)
+{
+	forks(0);
+}
+
+TEST(hidden_and_about_to_fork)
+{
+	waits_hiding(is_about_to_fork, does_not_fork);
 }
 
 static atomic_int turn, times_waited;
