@@ -344,8 +344,8 @@ int gch_copy_may_go_on(const struct gch *to, const struct gch *from)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-/* What the program has chosen, and what has been counted. */
-static void copy_settings(struct gch *to, const struct gch *from)
+/* What the program has chosen, what has been counted, and what follows from that. */
+static void copy_settings(struct gch *to, struct gch *from)
 {
 	to->verify = from->verify;
 	to->concurrent = from->concurrent;
@@ -358,12 +358,10 @@ static void copy_settings(struct gch *to, const struct gch *from)
 	to->pause_budget = from->pause_budget;
 	to->track.way = from->track.way;
 	to->tidy.percent = from->tidy.percent;
-	to->cycles = from->cycles;
-	to->cycles_failed = from->cycles_failed;
-	to->cycles_young = from->cycles_young;
-	to->pace.full = from->pace.full;
-	to->pace.runway = from->pace.runway;
-	to->black_bytes = from->black_bytes;
+	env_lock(&from->core.lock);
+	to->pace = from->pace;
+	gch_stat_copy(to, from);
+	env_unlock(&from->core.lock);
 }
 
 /* Cycles are counted on from there, and are held for the same reasons. */

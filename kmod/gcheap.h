@@ -537,6 +537,7 @@ ssize_t gch_events_read(struct gch_events *e, char __user *buf, size_t len,
 
 /* stat.c */
 void gch_stat_publish(struct gch *g);
+void gch_stat_copy(struct gch *to, const struct gch *from);
 void gch_stat_pause(struct gch *g, u64 stop_ns, u64 pause_ns);
 void gch_stat_fdinfo(struct seq_file *m, struct file *file);
 

@@ -111,6 +111,73 @@ void gch_stat_publish(struct gch *g)
 	WRITE_ONCE(s->seq, s->seq + 1);
 }
 
+static void copy_pages(struct gch *to, const struct gch *from)
+{
+	to->pages_released = from->pages_released;
+	to->pages_vacated = from->pages_vacated;
+	to->pages_meshed = from->pages_meshed;
+	to->pages_split = from->pages_split;
+	to->pages_busy = from->pages_busy;
+	to->pages_zapped = from->pages_zapped;
+	to->pages_zapped_late = from->pages_zapped_late;
+	to->flip_faults = from->flip_faults;
+	to->flip_fault_ns = from->flip_fault_ns;
+	to->flip_fault_ns_max = from->flip_fault_ns_max;
+	to->roots_pinned = from->roots_pinned;
+	to->pages_remapped = from->pages_remapped;
+	to->track.logged = from->track.logged;
+	to->track.faults = READ_ONCE(from->track.faults);
+	atomic64_set(&to->track.waits, atomic64_read(&from->track.waits));
+}
+
+static void copy_pauses(struct gch *to, const struct gch *from)
+{
+	to->pauses = from->pauses;
+	to->pause_last = from->pause_last;
+	to->pause_total = from->pause_total;
+	to->pause_max = from->pause_max;
+	to->stop_max = from->stop_max;
+	memcpy(to->stop_hist, from->stop_hist, sizeof(to->stop_hist));
+	memcpy(to->pause_hist, from->pause_hist, sizeof(to->pause_hist));
+	to->root_words = from->root_words;
+	to->root_words_same = from->root_words_same;
+	to->threads_stopped = from->threads_stopped;
+}
+
+static void copy_cycles(struct gch *to, const struct gch *from)
+{
+	to->cycles = from->cycles;
+	to->cycles_failed = from->cycles_failed;
+	to->cycles_young = from->cycles_young;
+	to->compactions = from->compactions;
+	to->tidy.count = from->tidy.count;
+	to->trace_rounds = from->trace_rounds;
+	to->black_bytes = from->black_bytes;
+	to->checks = from->checks;
+	to->check_lost = from->check_lost;
+	to->assists = from->assists;
+	to->assist_bytes = from->assist_bytes;
+	to->assist_ns = from->assist_ns;
+	to->assist_waits = from->assist_waits;
+	to->clock.ns = READ_ONCE(from->clock.ns);
+	atomic64_set(&to->crew.ns, atomic64_read(&from->crew.ns));
+}
+
+/**
+ * gch_stat_copy() - counters that go on in a copy of the heap, as those of the core do
+ *
+ * @from's core.lock held. All but those of what there is now, which are counted again.
+ */
+void gch_stat_copy(struct gch *to, const struct gch *from)
+{
+	env_assert_held(&from->core.lock);
+	copy_cycles(to, from);
+	copy_pauses(to, from);
+	copy_pages(to, from);
+	to->oom_returns = from->oom_returns;
+	to->events.lost = READ_ONCE(from->events.lost);
+}
+
 static void hist_add(u64 *hist, u64 ns)
 {
 	hist[ns ? min(ilog2(ns), 31) : 0]++;

@@ -209,6 +209,60 @@ TEST(exact_counts)
 	CHECK_EQ(raw_status(&h).marked_objects, LENGTH);
 }
 
+/* Those of what there is now, and one that changes at any time. */
+static bool goes_on(size_t at)
+{
+	return at != offsetof(struct gcheap_status, resident_bytes) &&
+	       at != offsetof(struct gcheap_status, meta_bytes) &&
+	       at != offsetof(struct gcheap_status, collector_ns);
+}
+
+static void have_gone_on(const struct gcheap_status *was, const struct gcheap_status *is)
+{
+	size_t at = offsetof(struct gcheap_status, cycles);
+
+	for (; at < sizeof(*was); at += sizeof(uint64_t)) {
+		uint64_t a = *(uint64_t *)((char *)was + at), b = *(uint64_t *)((char *)is + at);
+
+		if (goes_on(at) && a != b)
+			FAIL("status at %zu is %" PRIu64 ", was %" PRIu64, at, b, a);
+	}
+	CHECK(is->collector_ns >= was->collector_ns);
+}
+
+/* All of what is counted, as of the parent's heap. */
+TEST(counters_go_on)
+{
+	struct gcheap_status was, is;
+	int fd;
+	pid_t pid;
+
+	start_with_list(0);
+	make_list(LENGTH);
+	raw_collect(&h);
+	raw_collect_as(&h, GCHEAP_COLLECT_COMPACT);
+	raw_flush(&h);
+	was = raw_status(&h);
+	CHECK(was.cycles && was.pauses && was.pause_ns_total && was.pause_ns_max);
+	CHECK(was.collector_ns && was.compactions && was.root_words);
+	fd = begin(&h);
+	pid = fork();
+	if (!pid) {
+		adopt(&h, fd);
+		is = raw_status(&h);
+		have_gone_on(&was, &is);
+		raw_attach(&h);
+		raw_collect(&h);
+		is = raw_status(&h);
+		CHECK_EQ(is.cycles, was.cycles + 1);
+		CHECK(is.pauses > was.pauses && is.pause_ns_total > was.pause_ns_total);
+		CHECK(is.collector_ns > was.collector_ns);
+		_exit(0);
+	}
+	copy(&h, fd);
+	await(pid);
+}
+
 /* ---- the window */
 
 static int collect_result(void)

@@ -872,8 +872,9 @@ struct gcheap_lend {
  * since _BEGIN and that does not share its address space (ECHILD: none): all objects and what
  * is in them, caches, links, finalizers, registered and ready, roots and TLS, reasons to hold
  * collections, all under the same numbers and addresses, and parameters. No thread is attached
- * to the copy, none is its callback's or lent to it. Threads are stopped meanwhile, for a time
- * in proportion to the memory that the heap has. What other threads do between fork() and
+ * to the copy, none is its callback's or lent to it. Its counters go on from those of the first
+ * heap, times and histograms included; it has no events yet. Threads are stopped meanwhile, for
+ * a time in proportion to the memory that the heap has. What other threads do between fork() and
  * _COPY is in the copy though it may not be in the child's memory. The memory is charged to
  * the caller's memory cgroup.
  * If the thread ends before, all goes on soon after, and there is no copy.

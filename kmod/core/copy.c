@@ -110,7 +110,6 @@ static void copy_counts(struct gch_heap *to, const struct gch_heap *from)
 {
 	to->n = from->n;
 	to->n.heap_bytes = 0;
-	to->n.heap_peak = 0;
 	to->n.meta_bytes = 0;
 	to->n.resident_pages = 0;
 	to->n.meshed_pages = 0;
