@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A forked child gets a heap like its parent's: the bare interface. */
+#include "proc.h"
 #include "raw.h"
 
 #define LENGTH	1000
@@ -273,9 +274,11 @@ static int collect_result(void)
 }
 
 static volatile int done;
+static volatile pid_t caller;
 
 static void *collects_once(void *arg)
 {
+	caller = gettid();
 	raw_collect(&h);
 	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 	return NULL;
@@ -287,6 +290,7 @@ static void *sets_a_finalizer(void *arg)
 	struct gcheap_ready ready;
 	struct gcheap_finalizers fs = { .size = sizeof(fs), .max = 1, .items = (uintptr_t)&ready };
 
+	caller = gettid();
 	CHECK_EQ(ioctl(h.fd, arg ? GCHEAP_IOC_FINALIZERS : GCHEAP_IOC_FINALIZER,
 		       arg ? (void *)&fs : (void *)&f), 0);
 	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
@@ -301,9 +305,13 @@ static void put_off(void *(*run)(void *arg), void *arg, unsigned int end)
 	pid_t pid;
 
 	done = 0;
+	caller = 0;
 	t = spawn(run, arg);
-	usleep(200000);
-	CHECK(!done);
+	/* It sleeps in its call, and not for a moment only. */
+	for (int i = 0; i < 20; i += caller && proc_sleeps_in(caller, SYS_ioctl)) {
+		CHECK(!done);
+		usleep(10000);
+	}
 	pid = end ? fork() : -1;
 	if (!pid) {
 		adopt_and_attach(&h, fd);

@@ -4,6 +4,7 @@
 #define GCHEAP_TEST_PROC_H
 
 #include "tap.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -22,6 +23,22 @@ static inline long proc_status(pid_t tid, const char *word)
 			n = atol(line + strlen(word));
 	fclose(f);
 	return n;
+}
+
+/* Whether a thread sleeps in this system call. */
+static inline bool proc_sleeps_in(pid_t tid, long call)
+{
+	char path[64];
+	long in = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	f = fopen(path, "r");
+	CHECK(f);
+	if (fscanf(f, "%ld", &in) != 1)
+		in = -1;	/* "running" */
+	fclose(f);
+	return in == call;
 }
 
 /* The time a thread has run, by its clock. */
