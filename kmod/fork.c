@@ -584,7 +584,7 @@ static int await_copy(struct gch *g)
 	return READ_ONCE(g->dead) ? -ENXIO : f->err;
 }
 
-/* Whose it is is known: the child is there, or the window was over before it was. */
+/* It is known whose it is: the child is there, or the window was over before it was. */
 static bool is_settled(const struct gch *g)
 {
 	/* pairs with tell_child(): no child is noted after that */
