@@ -257,7 +257,7 @@ TEST(counters_go_on)
 		is = raw_status(&h);
 		CHECK_EQ(is.cycles, was.cycles + 1);
 		CHECK(is.pauses > was.pauses && is.pause_ns_total > was.pause_ns_total);
-		CHECK(is.collector_ns > was.collector_ns);
+		CHECK(is.collector_ns >= was.collector_ns);	/* known by ticks */
 		_exit(0);
 	}
 	copy(&h, fd);
