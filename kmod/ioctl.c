@@ -935,7 +935,7 @@ static int do_finalizer(struct gch *g, union gch_arg *arg)
  * Objects stay queued, so alive, until they are in the program's memory; fetch
  * keeps others from being given the same ones.
  */
-static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max)
+static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max, bool looked)
 {
 	struct gcheap_ready buf[FETCH_BATCH];
 	u32 n;
@@ -944,7 +944,7 @@ static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max)
 	err = gch_lock_thawed(g);
 	if (err)
 		return err;
-	n = gch_final_peek(&g->core, buf, min_t(u32, max, FETCH_BATCH));
+	n = gch_final_peek(&g->core, buf, min_t(u32, max, FETCH_BATCH), looked);
 	gch_unlock(g);
 	if (copy_to_user(items, buf, n * sizeof(*buf)))
 		return -EFAULT;
@@ -956,17 +956,45 @@ static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max)
 	return n;
 }
 
+/* They stay queued. Return: how many, 0: there are none left, -errno. */
+static int look_at_some(struct gch *g, struct gcheap_ready __user *items, u32 max)
+{
+	struct gcheap_ready buf[FETCH_BATCH];
+	u32 n, steps;
+	int err;
+
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			return err;
+		n = gch_final_look(&g->core, buf, min_t(u32, max, FETCH_BATCH), &steps);
+		gch_unlock(g);
+		if (copy_to_user(items, buf, n * sizeof(*buf)))
+			return -EFAULT;
+		env_lock(&g->core.lock);
+		gch_final_looked(&g->core, steps);
+		gch_unlock(g);
+	} while (!n && steps);
+	return n;
+}
+
 static int do_finalizers(struct gch *g, union gch_arg *arg)
 {
 	struct gcheap_finalizers *a = &arg->finalizers;
 	struct gcheap_ready __user *items = u64_to_user_ptr(a->items);
 	int n;
 
+	if (a->flags == (GCHEAP_FINALIZERS_LOOK | GCHEAP_FINALIZERS_LOOKED))
+		return -EINVAL;
 	n = gch_fetch_lock(g);
 	if (n)
 		return n;
 	for (a->got = 0; a->got < a->max; a->got += n) {
-		n = fetch_some(g, items + a->got, a->max - a->got);
+		if (a->flags & GCHEAP_FINALIZERS_LOOK)
+			n = look_at_some(g, items + a->got, a->max - a->got);
+		else
+			n = fetch_some(g, items + a->got, a->max - a->got,
+				       a->flags & GCHEAP_FINALIZERS_LOOKED);
 		if (n <= 0)
 			break;
 	}
@@ -1116,7 +1144,8 @@ static const struct gch_call calls[] = {
 	CALL(GCHEAP_IOC_FINALIZER, gcheap_finalizer, GCHEAP_FINALIZER_CLEAR |
 	     GCHEAP_FINALIZER_ORDERED | GCHEAP_FINALIZER_BUT_SELF |
 	     GCHEAP_FINALIZER_UNREACHABLE | GCHEAP_FINALIZER_ALL, false, do_finalizer),
-	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers, 0, false, do_finalizers),
+	CALL(GCHEAP_IOC_FINALIZERS, gcheap_finalizers,
+	     GCHEAP_FINALIZERS_LOOK | GCHEAP_FINALIZERS_LOOKED, false, do_finalizers),
 	CALL(GCHEAP_IOC_INFO, gcheap_info, 0, false, do_info),
 	CALL(GCHEAP_IOC_VERIFY, gcheap_verify, 0, true, do_verify),
 	CALL(GCHEAP_IOC_CALLBACK, gcheap_callback,

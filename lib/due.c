@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /*
  * Finalizers that are due. The objects being finalized are in the first records, the kernel
- * having let go of them; or, where someone is told of each before, in their own.
+ * having let go of them.
  */
 #include "gch.h"
 
@@ -16,11 +16,7 @@ static uint32_t gch_due_at;		/* 1 + the one that is being run; 0: none */
 static bool gch_due_left;		/* there are some that nobody is at */
 static __thread bool gch_runs;
 
-/* Under run_lock. */
-static void (*gch_told)(void *object, gcheap_finalizer_fn fn);
-static struct gch_final *gch_queue;
-static struct gch_final *gch_queue_at;	/* the one of them that is being run */
-static unsigned long gch_queued;
+static const struct gch_teller *gch_teller;
 
 /* The first records are taken for those due, and have no finalizers. */
 void gch_finalizer_setup(void)
@@ -57,71 +53,38 @@ static void gch_run(struct gcheap_ready *due)
 	gch_due_drop(due);
 }
 
-/* How many there are. */
-static uint32_t gch_fetch(struct gcheap *h)
+/* Between begin() and end(): of those that are due and that nobody has been told of. */
+static void gch_tell(struct gcheap *h, const struct gch_teller *t)
 {
+	struct gcheap_ready item[16];
 	GCH_ARG(gcheap_finalizers, arg);
 
-	if (gch_heap_there(h) || !READ_ONCE(h->backend.status->finalizers_ready))
+	arg.flags = GCHEAP_FINALIZERS_LOOK;
+	arg.max = sizeof(item) / sizeof(item[0]);
+	arg.items = (uintptr_t)item;
+	while (!gch_call(h, GCHEAP_IOC_FINALIZERS, &arg) && arg.got)
+		for (uint32_t i = 0; i < arg.got; i++)
+			t->tell((void *)(uintptr_t)item[i].addr, gch_of_cookie(item[i].cookie)->fn);
+}
+
+/* How many there are, in the first records. Who waits runs finalizers and does nothing else. */
+static uint32_t gch_fetch(struct gcheap *h, bool wait)
+{
+	const struct gch_teller *t = READ_ONCE(gch_teller);
+	GCH_ARG(gcheap_finalizers, arg);
+	int err;
+
+	if (t && !t->begin(wait))
 		return 0;
+	if (t)
+		gch_tell(h, t);
+	arg.flags = t ? GCHEAP_FINALIZERS_LOOKED : 0;
 	arg.max = GCH_DUE;
 	arg.items = (uintptr_t)gch_due->item;
-	return gch_call(h, GCHEAP_IOC_FINALIZERS, &arg) ? 0 : arg.got;
-}
-
-/* The record, which is a root, has the object from now on. */
-static struct gch_final *gch_queue_put(struct gcheap_ready *due)
-{
-	struct gch_final *f = gch_of_cookie(due->cookie);
-
-	f->object = (void *)(uintptr_t)due->addr;
-	f->next = gch_queue;
-	WRITE_ONCE(due->addr, 0);
-	WRITE_ONCE(due->cookie, 0);
-	barrier();
-	WRITE_ONCE(gch_queue, f);
-	WRITE_ONCE(gch_queued, gch_queued + 1);
-	return f;
-}
-
-static void gch_queue_all(struct gcheap *h)
-{
-	void (*told)(void *object, gcheap_finalizer_fn fn) = READ_ONCE(gch_told);
-	const struct gch_final *f;
-	uint32_t n;
-
-	while (told && (n = gch_fetch(h)))
-		for (uint32_t i = 0; i < n; i++) {
-			f = gch_queue_put(&gch_due->item[i]);
-			told(f->object, f->fn);
-		}
-}
-
-static void gch_queue_drop(void)
-{
-	struct gch_final *f = gch_queue_at;
-
-	WRITE_ONCE(gch_queue_at, NULL);
-	barrier();
-	if (f)
-		gch_slab_put(&gch.finalizers, f);
-}
-
-static int gch_run_queued(void)
-{
-	struct gch_final *f;
-	int n = 0;
-
-	for (; (f = gch_queue); n++) {
-		WRITE_ONCE(gch_queue_at, f);
-		barrier();
-		WRITE_ONCE(gch_queue, f->next);
-		WRITE_ONCE(gch_queued, gch_queued - 1);
-		if (gch_heap_at(f->object))
-			f->fn(f->object, f->data);
-		gch_queue_drop();
-	}
-	return n;
+	err = gch_call(h, GCHEAP_IOC_FINALIZERS, &arg);
+	if (t)
+		t->end();
+	return err ? 0 : arg.got;
 }
 
 /* In a forked child: those that another thread was to run. */
@@ -144,19 +107,19 @@ static int gch_run_left(void)
 	return n;
 }
 
-static int gch_run_all(struct gcheap *h)
+static int gch_run_all(struct gcheap *h, bool wait)
 {
 	int n = gch_run_left();
 	uint32_t got;
 
-	do {
-		gch_queue_all(h);
-		n += gch_run_queued();
-		got = gch_fetch(h);
+	while (!gch_heap_there(h) && READ_ONCE(h->backend.status->finalizers_ready)) {
+		got = gch_fetch(h, wait);
+		if (!got)
+			break;
 		for (uint32_t i = 0; i < got; i++)
 			gch_run(&gch_due->item[i]);
 		n += got;
-	} while (got);
+	}
 	return n;
 }
 
@@ -200,7 +163,6 @@ void gch_finalizer_forked(bool whole)
 	}
 	if (!whole)
 		return;
-	gch_queue_drop();
 	if (gch_due_at && gch_due->item[gch_due_at - 1].addr)
 		gch_due_drop(&gch_due->item[gch_due_at - 1]);
 	gch_due_at = 0;
@@ -212,7 +174,7 @@ void gch_finalizer_forked(bool whole)
 
 bool gch_finalizers_left(void)
 {
-	return READ_ONCE(gch_due_left) || READ_ONCE(gch_queue);
+	return READ_ONCE(gch_due_left);
 }
 
 void gch_finalizers_due(struct gcheap *h)
@@ -221,7 +183,7 @@ void gch_finalizers_due(struct gcheap *h)
 
 	if (!gch_run_begin(&cancel))
 		return;
-	gch_run_all(h);
+	gch_run_all(h, false);
 	gch_run_end(cancel);
 }
 
@@ -235,41 +197,34 @@ GCH_API int gcheap_finalizers_run(void)
 		struct gcheap *h = READ_ONCE(gch.heap[i]);
 
 		if (h)
-			n += gch_run_all(h);
+			n += gch_run_all(h, true);
 	}
 	gch_run_end(cancel);
 	return n;
 }
 
-/*
- * Someone is @told of each object as it becomes due, before its finalizer is run, by a thread
- * that has run_lock and may hold others; NULL: no more.
- */
-void gch_finalizers_tell(void (*told)(void *object, gcheap_finalizer_fn fn))
+/* Someone is told of each object that is due, before its finalizer is run; NULL: no more. */
+void gch_finalizers_teller(const struct gch_teller *t)
 {
-	WRITE_ONCE(gch_told, told);
+	WRITE_ONCE(gch_teller, t);
 }
 
-/* Those due now, for that. What a thread is running them for is left to it. */
-void gch_finalizers_fetch(void)
+/* Of the default heap's, when a cycle has been completed since the last time. */
+void gch_finalizers_tell(void)
 {
-	int cancel;
+	static uint64_t told = UINT64_MAX;
+	const struct gch_teller *t = READ_ONCE(gch_teller);
+	struct gcheap *h = &gch.heap0;
+	uint64_t cycles;
 
-	if (!READ_ONCE(gch_told) || !gch_run_begin(&cancel))
+	if (likely(!t) || gch_heap_get(&h) || !READ_ONCE(h->backend.status->finalizers_ready))
 		return;
-	for (int i = 0; i < GCH_HEAPS; i++) {
-		struct gcheap *h = READ_ONCE(gch.heap[i]);
-
-		if (h)
-			gch_queue_all(h);
-	}
-	gch_run_end(cancel);
-}
-
-/* The kernel does not know them any more: they wait here. */
-unsigned long gch_finalizers_queued(void)
-{
-	return READ_ONCE(gch_queued);
+	cycles = READ_ONCE(h->backend.status->cycles);
+	if (cycles == READ_ONCE(told) || !t->begin(false))
+		return;
+	gch_tell(h, t);
+	WRITE_ONCE(told, cycles);
+	t->end();
 }
 
 GCH_API int gcheap_finalizers_on_demand(int on)

@@ -14,8 +14,11 @@
  *   slab.lock		each slab's
  *   await_lock		somebody waits for the heap of a forked child
  *   offheap_lock	each heap's
- * libgc's allocation lock (lib/bdw/) is taken before all but dl_lock, with which it has no order:
- * who has one takes the other by trylock or as its own; its other locks are taken within both.
+ * libgc's allocation lock (lib/bdw/) is taken before lock and what follows, and after run_lock.
+ * With dl_lock it has no order: who has one takes the other by trylock or as its own. Nor with
+ * start_lock, under which finalizers run if malloc() is the collector's: programs that make
+ * threads within the allocation lock, and take it in finalizers, must not do so.
+ * Its other locks are taken within both.
  * The loader's own lock is taken under dl_lock and under none of the others,
  * since it is held when callbacks of dl_iterate_phdr() allocate.
  */
@@ -110,13 +113,20 @@ enum gch_order {
 	GCH_UNREACHABLE	= GCHEAP_FINALIZER_UNREACHABLE,
 };
 
-/* @object, @next: once it waits in the library */
 struct gch_final {
 	gcheap_finalizer_fn fn;
 	void *data;
 	enum gch_order order;
-	void *object;
-	struct gch_final *next;
+};
+
+/*
+ * Who is told of objects that are due. Between begin(), which says whether it may be and waits
+ * for that if it is to, and end() none of them is run.
+ */
+struct gch_teller {
+	bool (*begin)(bool wait);
+	void (*tell)(void *object, gcheap_finalizer_fn fn);
+	void (*end)(void);
 };
 
 struct gch_pin {
@@ -376,7 +386,7 @@ int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
 #define GCH_INNER_LOCKS	6
 extern pthread_mutex_t *const gch_inner_locks[GCH_INNER_LOCKS];
 void gch_locks_add(pthread_mutex_t *first, pthread_mutex_t *const *others, size_t n);
-pthread_mutex_t *gch_locks_try(void);
+pthread_mutex_t *gch_locks_try(pthread_mutex_t *held);
 void gch_locks_drop(void);
 bool gch_locks_with_dl(void);
 void gch_locks_renew(void);
@@ -415,9 +425,8 @@ void gch_finalizer_forget(struct gcheap *h, void *object);
 void gch_finalizer_gone(uint64_t cookie);
 int gch_finalizers_all(struct gcheap *h);
 void gch_finalizers_due(struct gcheap *h);
-void gch_finalizers_tell(void (*told)(void *object, gcheap_finalizer_fn fn));
-void gch_finalizers_fetch(void);
-unsigned long gch_finalizers_queued(void);
+void gch_finalizers_teller(const struct gch_teller *t);
+void gch_finalizers_tell(void);
 void gch_trace(struct gcheap *h);
 
 #endif

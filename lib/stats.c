@@ -102,8 +102,6 @@ GCH_API int gcheap_heap_stats(struct gcheap *h, struct gcheap_stats *stats)
 	GCH_COPY(flip_faults);
 	GCH_COPY(flip_fault_ns);
 	GCH_COPY(flip_fault_ns_max);
-	if (h == &gch.heap0)
-		stats->finalizers_ready += gch_finalizers_queued();
 	memcpy(stats->stop_hist, s.stop_hist, sizeof(stats->stop_hist));
 	memcpy(stats->pause_hist, s.pause_hist, sizeof(stats->pause_hist));
 	return 0;

@@ -27,16 +27,22 @@ static int set(void *p, uint64_t cookie, unsigned int flags, uint64_t *old)
 	return r;
 }
 
-static unsigned int fetch(struct gcheap_ready *items, unsigned int max, uint64_t *left)
+static unsigned int fetch_as(uint32_t flags, struct gcheap_ready *items, unsigned int max,
+			     uint64_t *left)
 {
 	struct gcheap_finalizers f = {
-		.size = sizeof(f), .max = max, .items = (uintptr_t)items,
+		.size = sizeof(f), .flags = flags, .max = max, .items = (uintptr_t)items,
 	};
 
 	CHECK_EQ(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &f), 0);
 	if (left)
 		*left = f.left;
 	return f.got;
+}
+
+static unsigned int fetch(struct gcheap_ready *items, unsigned int max, uint64_t *left)
+{
+	return fetch_as(0, items, max, left);
 }
 
 static uint64_t marked(void)
@@ -120,6 +126,39 @@ TEST(replaced_and_cleared)
 	keep[0] = NULL;
 	CHECK_EQ(marked(), 0);
 	CHECK_EQ(fetch(r, 1, NULL), 0);
+}
+
+/* Looking at them leaves them queued, and says which of them may be fetched. */
+TEST(looked_at)
+{
+	struct gcheap_finalizers f = {
+		.size = sizeof(f), .max = 1, .items = 8, .flags = GCHEAP_FINALIZERS_LOOK,
+	};
+	struct gcheap_ready r[40], seen[40];
+	uint64_t left;
+
+	start();
+	for (int i = 0; i < 20; i++) {
+		keep[i] = raw_take(&h, cache);
+		CHECK_EQ(set(keep[i], 1 + i, 0, NULL), 0);
+	}
+	memset(keep, 0, sizeof(keep));
+	marked();
+	CHECK_EQ(fetch_as(GCHEAP_FINALIZERS_LOOKED, r, 40, &left), 0);
+	CHECK_EQ(left, 20);
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &f), EFAULT);
+	CHECK_EQ(fetch_as(GCHEAP_FINALIZERS_LOOK, seen, 5, &left), 5);
+	CHECK_EQ(left, 20);
+	CHECK_EQ(fetch_as(GCHEAP_FINALIZERS_LOOKED, r, 40, &left), 5);
+	CHECK_EQ(left, 15);
+	CHECK(!memcmp(r, seen, 5 * sizeof(*r)));
+	CHECK_EQ(fetch_as(GCHEAP_FINALIZERS_LOOK, seen, 40, NULL), 15);
+	CHECK_EQ(fetch_as(GCHEAP_FINALIZERS_LOOK, r, 40, NULL), 0);
+	CHECK_EQ(fetch(r, 40, &left), 15);
+	CHECK_EQ(left, 0);
+	CHECK(!memcmp(r, seen, 15 * sizeof(*r)));
+	f.flags |= GCHEAP_FINALIZERS_LOOKED;
+	CHECK_ERR(ioctl(h.fd, GCHEAP_IOC_FINALIZERS, &f), EINVAL);
 }
 
 TEST(bad_arguments)

@@ -701,7 +701,11 @@ struct gcheap_finalizer {
 	__u64 old;
 };
 
+#define GCHEAP_FINALIZERS_LOOK	(1u << 0)
+#define GCHEAP_FINALIZERS_LOOKED (1u << 1)
 /** struct gcheap_finalizers - GCHEAP_IOC_FINALIZERS: fetch dead ones
+ * @flags: _LOOK: those that this has not shown yet, which stay queued; _LOOKED: fetch no others
+ *	than this has shown; EINVAL: both
  * @max: room at @items (gcheap_ready[]); @got: out; @left: out: still queued.
  * A fetched object is no longer kept by the kernel: have @items in a root (a
  * thread's stack is one). */
@@ -872,11 +876,12 @@ struct gcheap_lend {
  * since _BEGIN and that does not share its address space (ECHILD: none): all objects and what
  * is in them, caches, links, finalizers, registered and ready, roots and TLS, reasons to hold
  * collections, all under the same numbers and addresses, and parameters. No thread is attached
- * to the copy, none is its callback's or lent to it. Its counters go on from those of the first
- * heap, times and histograms included; it has no events yet. Threads are stopped meanwhile, for
- * a time in proportion to the memory that the heap has. What other threads do between fork() and
- * _COPY is in the copy though it may not be in the child's memory. The memory is charged to
- * the caller's memory cgroup.
+ * to the copy, none is its callback's or lent to it; if the first heap has a callback thread
+ * collections of the copy are ETIME until it has one as well. Its counters go on from those of the
+ * first heap, times and histograms included; it has no events yet. Threads are stopped
+ * meanwhile, for a time in proportion to the memory that the heap has. What other threads do
+ * between fork() and _COPY is in the copy though it may not be in the child's memory. The memory
+ * is charged to  the caller's memory cgroup.
  * If the thread ends before, all goes on soon after, and there is no copy.
  * When _COPY has failed the child has no heap, and nothing else has changed. ESRCH: it was not
  * this thread that has begun, or it was half a minute ago, copying other heaps included; EBUSY:

@@ -455,6 +455,8 @@ static void pop(struct gch_finals *f)
 	if (f->ready_head == NIL)
 		f->ready_tail = NIL;
 	f->ready--;
+	if (f->looked && !--f->looked)
+		f->looked_tail = NIL;
 	if (is_hashed(&f->pool[i - 1]))
 		hash_del(f, i);
 	release(f, i);
@@ -465,14 +467,56 @@ static bool is_gone(const struct gch_finals *f, u32 i)
 	return f->pool[i - 1].state == GCH_FINAL_GONE;
 }
 
+static u32 next_looked(const struct gch_finals *f, u32 i)
+{
+	return i == NIL ? f->ready_head : f->pool[i - 1].rnext;
+}
+
 /**
- * gch_final_peek() - look at the first queued objects
+ * gch_final_look() - look at queued objects that the program has not looked at
  * @items: room for @max
+ * @steps: out: for gch_final_looked(); 0: there are none left
+ *
+ * Return: how many: those that have been freed are passed over.
+ */
+u32 gch_final_look(struct gch_heap *h, struct gcheap_ready *items, u32 max, u32 *steps)
+{
+	struct gch_finals *f = &h->finals;
+	u32 most = min(LOOKS * max, f->ready - f->looked), n = 0, i = f->looked_tail;
+
+	env_assert_held(&h->lock);
+	for (*steps = 0; n < max && *steps < most; (*steps)++) {
+		i = next_looked(f, i);
+		if (is_gone(f, i))
+			continue;
+		items[n].addr = f->pool[i - 1].addr;
+		items[n].cookie = f->pool[i - 1].cookie;
+		n++;
+	}
+	return n;
+}
+
+/** gch_final_looked() - it has: nothing may have been fetched in between */
+void gch_final_looked(struct gch_heap *h, u32 steps)
+{
+	struct gch_finals *f = &h->finals;
+
+	env_assert_held(&h->lock);
+	for (; steps && f->looked < f->ready; steps--) {
+		f->looked_tail = next_looked(f, f->looked_tail);
+		f->looked++;
+	}
+}
+
+/**
+ * gch_final_peek() - look at the first queued objects, to fetch them
+ * @items: room for @max
+ * @looked: but those that the program has looked at only
  *
  * Return: how many, up to the next one that has been freed; 0: there are none. They stay queued,
  * and so alive, until gch_final_pop().
  */
-u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
+u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max, bool looked)
 {
 	struct gch_finals *f = &h->finals;
 	u32 n = 0, i;
@@ -480,7 +524,7 @@ u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max)
 	env_assert_held(&h->lock);
 	while (f->ready && is_gone(f, f->ready_head))
 		pop(f);
-	max = min(max, f->ready);
+	max = min(max, looked ? f->looked : f->ready);
 	for (i = f->ready_head; n < max && !is_gone(f, i); i = f->pool[i - 1].rnext) {
 		items[n].addr = f->pool[i - 1].addr;
 		items[n].cookie = f->pool[i - 1].cookie;

@@ -186,7 +186,8 @@ struct gch_final {
  * struct gch_finals - registered objects, and the queue
  * @pool, @hash: entries, and chains of those that are registered, @ordered of each order, or
  *	queued
- * @ready: so many at the head of the queue are the program's to fetch
+ * @ready: so many at the head of the queue are the program's to fetch; at the first @looked of
+ *	them, up to @looked_tail, it has looked
  * @dying: so many after them are not yet, in phase FINALIZE
  * @stage: how far that has come (final.c)
  * @at: entry to look at next then; @mark_at: first of the dying that is not marked
@@ -200,6 +201,7 @@ struct gch_finals {
 	u32 registered;
 	u32 ordered[GCH_ORDERS];
 	u32 ready;
+	u32 looked, looked_tail;
 	u32 dying;
 	u32 ready_head, ready_tail;
 	u32 stage, at, mark_at;
@@ -626,7 +628,9 @@ int gch_final_set(struct gch_heap *h, u64 addr, u64 cookie, u8 order, u64 *old);
 int gch_final_clear(struct gch_heap *h, u64 addr, u64 *old);
 void gch_final_freed(struct gch_heap *h, u64 addr);
 void gch_final_moved(struct gch_heap *h, u64 addr, u64 to);
-u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max);
+u32 gch_final_look(struct gch_heap *h, struct gcheap_ready *items, u32 max, u32 *steps);
+void gch_final_looked(struct gch_heap *h, u32 steps);
+u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max, bool looked);
 void gch_final_pop(struct gch_heap *h, u32 n);
 void gch_final_roots(struct gch_heap *h);
 void gch_final_begin(struct gch_heap *h);

@@ -530,7 +530,7 @@ static bool check_chain(struct verifier *v, u32 bucket, u32 *n)
 static bool check_ready(struct verifier *v, u32 *gone)
 {
 	const struct gch_finals *f = &v->h->finals;
-	u32 i, last = 0, n = 0;
+	u32 i, last = 0, n = 0, looked = 0;
 
 	for (i = f->ready_head; i; i = f->pool[i - 1].rnext) {
 		if (i > f->cap || n++ == f->ready + f->dying ||
@@ -539,7 +539,11 @@ static bool check_ready(struct verifier *v, u32 *gone)
 			return wrong(v, 11, i, n);
 		*gone += f->pool[i - 1].state == GCH_FINAL_GONE;
 		last = i;
+		if (n == f->looked)
+			looked = i;
 	}
+	if (f->looked > f->ready || looked != f->looked_tail)
+		return wrong(v, 11, looked, f->looked);
 	return (n == f->ready + f->dying && last == f->ready_tail) || wrong(v, 11, last, n);
 }
 

@@ -100,21 +100,32 @@ GCH_API int GC_should_invoke_finalizers(void)
 
 static GC_await_finalize_proc bdw_await;	/* under the allocation lock */
 
-static void bdw_told(void *object, GC_finalization_proc fn)
+/* Who allocates waits for no program that has the lock. */
+static bool bdw_tell_begin(bool wait)
 {
-	if (bdw_is_watcher(fn) || bdw_is_sparing())
-		return;
+	if (!wait)
+		return bdw_trylock();
 	bdw_lock();
-	if (bdw_await)
-		bdw_await(object);
-	bdw_unlock();
+	return true;
 }
+
+static void bdw_tell_of(void *object, GC_finalization_proc fn)
+{
+	if (bdw_await && !bdw_is_watcher(fn) && !bdw_is_sparing())
+		bdw_await(object);
+}
+
+static const struct gch_teller bdw_teller = {
+	.begin = bdw_tell_begin,
+	.tell = bdw_tell_of,
+	.end = bdw_unlock,
+};
 
 GCH_API void GC_set_await_finalize_proc(GC_await_finalize_proc proc)
 {
 	bdw_lock();
 	bdw_await = proc;
-	gch_finalizers_tell(proc ? bdw_told : NULL);
+	gch_finalizers_teller(proc ? &bdw_teller : NULL);
 	bdw_unlock();
 }
 
@@ -139,9 +150,9 @@ void bdw_notify(void)
 	const struct gcheap_status *s = bdw_status();
 	uint64_t cycle, last = READ_ONCE(told);
 
-	gch_finalizers_fetch();
+	gch_finalizers_tell();
 	if (likely(!notifier) || !GC_get_finalize_on_demand() || !s ||
-	    !(READ_ONCE(s->finalizers_ready) || gch_finalizers_left()))
+	    !READ_ONCE(s->finalizers_ready))
 		return;
 	cycle = READ_ONCE(s->cycles);
 	if (cycle != last && __atomic_compare_exchange_n(&told, &last, cycle, false,

@@ -19,6 +19,7 @@ struct mock_final {
 	uint64_t addr, cookie;
 	uint32_t order;
 	bool ready;
+	bool looked;
 };
 
 /* What the callback thread is asked, and its answer; @words has room for @max. */
@@ -370,17 +371,28 @@ static int mock_finalizer(struct mock_heap *m, struct gcheap_finalizer *a)
 	return 0;
 }
 
+static bool mock_is_wanted(const struct mock_final *f, uint32_t flags)
+{
+	if (flags & GCHEAP_FINALIZERS_LOOK)
+		return f->ready && !f->looked;
+	return f->ready && (f->looked || !(flags & GCHEAP_FINALIZERS_LOOKED));
+}
+
 static int mock_finalizers(struct mock_heap *m, struct gcheap_finalizers *a)
 {
 	struct gcheap_ready *items = (void *)a->items;
 
 	a->got = 0;
 	for (uint32_t i = 0; i < m->nfinals && a->got < a->max;) {
-		if (!m->final[i].ready) {
+		if (!mock_is_wanted(&m->final[i], a->flags)) {
 			i++;
 			continue;
 		}
 		items[a->got++] = (struct gcheap_ready){ m->final[i].addr, m->final[i].cookie };
+		if (a->flags & GCHEAP_FINALIZERS_LOOK) {
+			m->final[i].looked = true;
+			continue;
+		}
 		m->final[i] = m->final[--m->nfinals];
 		mock_status(m)->finalizers_ready--;
 	}

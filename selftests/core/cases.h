@@ -75,6 +75,7 @@
 	X(final_all) \
 	X(final_all_freed) \
 	X(final_all_resized) \
+	X(final_looked) \
 	X(final_order) \
 	X(final_circles) \
 	X(final_self) \

@@ -197,8 +197,8 @@ void gct_copy_finals(void)
 	CHECK(s->h.finals.ready > 20);
 	to = copy_of(s);
 	while (s->h.finals.ready) {
-		CHECK_EQ(gch_final_peek(&s->h, &a, 1), 1);
-		CHECK_EQ(gch_final_peek(&to->h, &b, 1), 1);
+		CHECK_EQ(gch_final_peek(&s->h, &a, 1, false), 1);
+		CHECK_EQ(gch_final_peek(&to->h, &b, 1, false), 1);
 		CHECK(a.addr == b.addr && a.cookie == b.cookie);
 		gch_final_pop(&s->h, 1);
 		gch_final_pop(&to->h, 1);

@@ -222,7 +222,7 @@ void gct_evac_known(void)
 	cycle(s, 1);
 	list_intact(s, N - 3);
 	CHECK(!gch_free_early(&s->h, p));
-	CHECK_EQ(gch_final_peek(&s->h, &ready, 1), 1);
+	CHECK_EQ(gch_final_peek(&s->h, &ready, 1, false), 1);
 	CHECK(ready.addr == q || ready.addr == r);
 	CHECK_EQ(sim_load(s, ready.addr), ready.addr == q ? N - 2 : N - 3);
 	CHECK_EQ(sim_load(s, sim_load(s, r + 8)), N - 4);

@@ -5,7 +5,7 @@
 
 static u32 fetch(struct sim *s, struct gcheap_ready *item)
 {
-	u32 n = gch_final_peek(&s->h, item, 1);
+	u32 n = gch_final_peek(&s->h, item, 1, false);
 
 	gch_final_pop(&s->h, n);
 	return n;
@@ -315,7 +315,7 @@ static void beside(struct sim *s)
 
 	if (s->h.phase != GCHEAP_PHASE_FINALIZE)
 		return;
-	CHECK(!gch_final_peek(&s->h, &item, 1));
+	CHECK(!gch_final_peek(&s->h, &item, 1, false));
 	if (!p->looks++)
 		CHECK_EQ(gch_final_set(&s->h, p->b, 1, GCH_ORDER_NONE, &old), -ENOENT);
 	c = sim_need(s, 0, 0);
@@ -369,7 +369,7 @@ void gct_final_beside(void)
 	gch_cycle_finalize(&s->h);
 	while (!s->h.finals.dying)
 		CHECK(gch_final_some(&s->h, 1));
-	CHECK(!gch_final_peek(&s->h, &item, 1));
+	CHECK(!gch_final_peek(&s->h, &item, 1, false));
 	sim_verify(s);
 	gch_cycle_abandon(&s->h);
 	fetch_pair(s, &p);
@@ -432,16 +432,63 @@ void gct_final_all_freed(void)
 	sim_need(s, 0, 0);
 	sim_cycle(s);
 	CHECK(!sim_allocated(s, a[0]) && sim_allocated(s, a[1]));
-	CHECK_EQ(gch_final_peek(&s->h, item, 4), 1);
+	CHECK_EQ(gch_final_peek(&s->h, item, 4, false), 1);
 	CHECK(item[0].addr == a[1] && item[0].cookie == 11);
 	/* One that is freed before it is taken off is the only one that is. */
 	CHECK(gch_free_early(&s->h, a[1]));
 	gch_final_pop(&s->h, 1);
-	CHECK_EQ(gch_final_peek(&s->h, item, 4), 1);
+	CHECK_EQ(gch_final_peek(&s->h, item, 4, false), 1);
 	CHECK(item[0].addr == a[3] && item[0].cookie == 13);
 	sim_verify(s);
 	gch_final_pop(&s->h, 1);
-	CHECK(!s->h.finals.ready && !gch_final_peek(&s->h, item, 4));
+	CHECK(!s->h.finals.ready && !gch_final_peek(&s->h, item, 4, false));
+	sim_close(s);
+}
+
+/* Those that the program has looked at may be fetched before the others are. */
+void gct_final_looked(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	struct gcheap_ready item[8];
+	u64 a[6], old;
+	u32 steps, i;
+
+	for (i = 0; i < 6; i++) {
+		a[i] = sim_need(s, 0, 0);
+		CHECK_EQ(gch_final_set(&s->h, a[i], 10 + i, GCH_ORDER_NONE, &old), 0);
+	}
+	sim_need(s, 0, 0);
+	sim_cycle(s);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 0);
+	CHECK_EQ(gch_final_look(&s->h, item, 2, &steps), 2);
+	CHECK_EQ(steps, 2);
+	/* Until it has been told what was seen it has not looked. */
+	CHECK_EQ(gch_final_look(&s->h, item, 2, &steps), 2);
+	CHECK(item[0].cookie == 10 && item[1].cookie == 11);
+	gch_final_looked(&s->h, steps);
+	sim_verify(s);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 2);
+	CHECK(gch_free_early(&s->h, a[0]));
+	CHECK(gch_free_early(&s->h, a[3]));
+	sim_verify(s);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 1);
+	CHECK_EQ(item[0].cookie, 11);
+	gch_final_pop(&s->h, 1);
+	sim_verify(s);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 0);
+	CHECK_EQ(gch_final_look(&s->h, item, 8, &steps), 3);
+	CHECK_EQ(steps, 4);
+	CHECK(item[0].cookie == 12 && item[1].cookie == 14 && item[2].cookie == 15);
+	gch_final_looked(&s->h, steps);
+	sim_verify(s);
+	CHECK_EQ(gch_final_look(&s->h, item, 8, &steps), 0);
+	CHECK_EQ(steps, 0);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 1);
+	gch_final_pop(&s->h, 1);
+	CHECK_EQ(gch_final_peek(&s->h, item, 8, true), 2);
+	gch_final_pop(&s->h, 2);
+	CHECK(!s->h.finals.ready && !s->h.finals.looked);
+	sim_verify(s);
 	sim_close(s);
 }
 

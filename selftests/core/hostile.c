@@ -93,7 +93,7 @@ static void ask(struct sim *s, struct gct_random *r)
 		gch_final_set(&s->h, addr & ~15ull, 1, gct_rand(r, GCH_ORDERS), &old);
 		break;
 	case 2:
-		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1));
+		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1, false));
 		break;
 	case 3:
 		gch_free_early(&s->h, addr & ~15ull);

@@ -121,7 +121,7 @@ void gct_link_calls(void)
 static u32 fetch(struct sim *s)
 {
 	struct gcheap_ready item;
-	u32 n = gch_final_peek(&s->h, &item, 1);
+	u32 n = gch_final_peek(&s->h, &item, 1, false);
 
 	gch_final_pop(&s->h, n);
 	return n;

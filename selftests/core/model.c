@@ -519,7 +519,7 @@ static void step_fetch(struct model *m)
 	struct gcheap_ready item;
 	u32 i;
 
-	if (!gch_final_peek(&m->s->h, &item, 1))
+	if (!gch_final_peek(&m->s->h, &item, 1, false))
 		return;
 	gch_final_pop(&m->s->h, 1);
 	i = find(m, item.addr);
@@ -1107,7 +1107,7 @@ static void judge_ready(struct model *m)
 
 	items = env_zalloc((n + 1) * sizeof(*items));
 	CHECK(items);
-	CHECK_EQ(gch_final_peek(&m->s->h, items, n), n);
+	CHECK_EQ(gch_final_peek(&m->s->h, items, n, false), n);
 	for (k = 0; k < n; k++) {
 		i = find(m, items[k].addr);
 		CHECK(i != NONE && m->obj[i].addr == items[k].addr);

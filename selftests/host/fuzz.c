@@ -87,7 +87,7 @@ static void one(struct sim *s, struct input *in)
 		gch_final_set(&s->h, word(in, s) & ~15ull, c, op / 20 % GCH_ORDERS, &old);
 		break;
 	case 8:
-		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1));
+		gch_final_pop(&s->h, gch_final_peek(&s->h, &item, 1, false));
 		break;
 	case 9:
 		s->ambiguous[c % SIM_ROOTS] = word(in, s);

@@ -341,4 +341,74 @@ TEST(told_before_they_run)
 	CHECK_EQ(wrong, 0);
 }
 
+/* ---- finalizers that collect, and threads that allocate beside who runs them */
+
+static int collections;
+
+static void GC_CALLBACK collects(void *object, void *data)
+{
+	dies(object, data);
+	if (collections-- > 0)
+		GC_gcollect();
+}
+
+static __attribute__((noinline)) void make_collecting(long from, long to)
+{
+	for (long i = from; i < to; i++)
+		GC_register_finalizer_no_order(make(i), collects, (void *)i, NULL, NULL);
+}
+
+TEST(told_of_what_finalizers_find)
+{
+	GC_INIT();
+	GC_set_await_finalize_proc(hears);
+	expects = 1;
+	for (int round = 0; round < 10; round++) {
+		make_collecting(0, N);
+		wipe();
+		collections = 3;
+		make_some(N, 2 * N);
+		GC_gcollect();
+		make_some(N, 2 * N);
+		collect();
+		collect();
+	}
+	CHECK(MOST(sum(dead, 0, N)));
+	CHECK(MOST(sum(dead, N, 2 * N)));
+	CHECK_EQ(wrong, 0);
+}
+
+static volatile int over;
+
+static void *allocates(void *arg)
+{
+	while (!over)
+		GC_MALLOC(100);
+	return arg;
+}
+
+TEST(told_beside_threads)
+{
+	pthread_t t[3];
+
+	GC_INIT();
+	GC_set_finalize_on_demand(1);
+	GC_set_await_finalize_proc(hears);
+	expects = 1;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_create(&t[i], NULL, allocates, NULL), 0);
+	for (int round = 0; round < 10; round++) {
+		make_some(0, N);
+		wipe();
+		GC_gcollect();
+		while (GC_should_invoke_finalizers())
+			GC_invoke_finalizers();
+	}
+	over = 1;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_join(t[i], NULL), 0);
+	CHECK(MOST(sum(dead, 0, N)));
+	CHECK_EQ(wrong, 0);
+}
+
 TEST_MAIN
