@@ -203,7 +203,7 @@ void gch_fork_born(struct gch *g, struct mm_struct *mm)
 /* ---- BEGIN */
 
 /* Until no cycle is under way: 0, -EINTR, -ENXIO. */
-static int await_idle(struct gch *g)
+static int await_working(struct gch *g)
 {
 	bool hides = gch_holding_begin(g);
 	int err = wait_event_killable(g->req.wait, !READ_ONCE(g->req.working) ||
@@ -231,7 +231,7 @@ static int close_window(struct gch *g)
 	mutex_unlock(&g->fetch);
 	if (err)
 		return err;
-	err = await_idle(g);
+	err = await_working(g);
 	/* Who sets a finalizer has done so. */
 	env_lock(&g->core.lock);
 	env_unlock(&g->core.lock);
@@ -360,6 +360,8 @@ static void copy_settings(struct gch *to, struct gch *from)
 	to->tidy.percent = from->tidy.percent;
 	env_lock(&from->core.lock);
 	to->pace = from->pace;
+	/* Its marking is not complete before it has a thread of its own that says what that did. */
+	to->callback.lost = from->callback.lost || from->callback.thread != GCH_NO_SLOT;
 	gch_stat_copy(to, from);
 	env_unlock(&from->core.lock);
 }

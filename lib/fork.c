@@ -70,12 +70,11 @@ static void gch_signals_restore(void)
 /* While it waits it may be stopped, by a signal, by the one that has the lock. */
 static void gch_fork_lock(void)
 {
-	pthread_mutex_t *taken;
+	pthread_mutex_t *taken = NULL;
 
-	while ((taken = gch_locks_try())) {
+	while ((taken = gch_locks_try(taken))) {
 		gch_signals_restore();
 		pthread_mutex_lock(taken);
-		pthread_mutex_unlock(taken);
 		gch_signals_block();
 	}
 }

@@ -42,10 +42,12 @@ static pthread_mutex_t *gch_top_number(size_t i)
 	return i <= gch_top.nothers ? gch_top.other[i - 1] : gch_top.first;
 }
 
-static void gch_tops_unlock(size_t n)
+/* The first @n, but not @held. */
+static void gch_tops_unlock(size_t n, const pthread_mutex_t *held)
 {
 	while (n-- > 0)
-		pthread_mutex_unlock(gch_top_number(n));
+		if (gch_top_number(n) != held)
+			pthread_mutex_unlock(gch_top_number(n));
 }
 
 /*
@@ -62,15 +64,17 @@ static void gch_inner_lock(void)
 			pthread_mutex_lock(&gch.heap[i]->offheap_lock);
 }
 
-/* All, and NULL; or none: returns one that is taken. */
-pthread_mutex_t *gch_locks_try(void)
+/* All, of which the caller has @held, and NULL; or none, and one that is taken: to wait for it. */
+pthread_mutex_t *gch_locks_try(pthread_mutex_t *held)
 {
 	for (size_t i = 0; i < gch_tops(); i++) {
 		pthread_mutex_t *lock = gch_top_number(i);
 
-		if (!pthread_mutex_trylock(lock))
+		if (lock == held || !pthread_mutex_trylock(lock))
 			continue;
-		gch_tops_unlock(i);
+		gch_tops_unlock(i, held);
+		if (held)
+			pthread_mutex_unlock(held);
 		return lock;
 	}
 	gch_inner_lock();
@@ -88,7 +92,7 @@ void gch_locks_drop(void)
 		pthread_mutex_unlock(gch_inner_locks[i]);
 	if (dl)
 		pthread_mutex_unlock(&gch.dl_lock);
-	gch_tops_unlock(gch_tops());
+	gch_tops_unlock(gch_tops(), NULL);
 }
 
 /* Of who has them all: dl_lock is among them. */

@@ -29,6 +29,20 @@ static pthread_key_t gch_start_key;	/* of a thread: its record */
 /* A free record's first word is odd: no id. */
 _Static_assert(offsetof(struct gch_start, id) == 0, "the slab's mark of free records");
 
+static __thread unsigned int gch_start_depth;	/* so often the thread has start_lock */
+
+static void gch_start_lock(void)
+{
+	pthread_mutex_lock(&gch.start_lock);
+	gch_start_depth++;
+}
+
+static void gch_start_unlock(void)
+{
+	gch_start_depth--;
+	pthread_mutex_unlock(&gch.start_lock);
+}
+
 /* The record of a thread that can be joined. Under start_lock. */
 static struct gch_start *gch_start_find(pthread_t id)
 {
@@ -54,11 +68,11 @@ static void gch_start_ended(void *arg)
 {
 	struct gch_start *s = arg;
 
-	pthread_mutex_lock(&gch.start_lock);
+	gch_start_lock();
 	s->ended = true;
 	if (s->detached)
 		gch_slab_put(&gch.starts, s);
-	pthread_mutex_unlock(&gch.start_lock);
+	gch_start_unlock();
 }
 
 static void *gch_start_run(void *arg)
@@ -88,13 +102,13 @@ static int gch_create_recorded(struct gch_start *s, pthread_t *id, const pthread
 {
 	int err;
 
-	pthread_mutex_lock(&gch.start_lock);
+	gch_start_lock();
 	err = gch_real.create(id, attr, gch_start_run, s);
 	if (err)
 		gch_slab_put(&gch.starts, s);
 	else
 		s->id = *id;
-	pthread_mutex_unlock(&gch.start_lock);
+	gch_start_unlock();
 	return err;
 }
 
@@ -122,11 +136,11 @@ static struct gch_start *gch_join_begin(pthread_t id)
 	struct gch_start *s;
 
 	gch_setup();
-	pthread_mutex_lock(&gch.start_lock);
+	gch_start_lock();
 	s = gch_start_find(id);
 	if (s)
 		s->joining = true;
-	pthread_mutex_unlock(&gch.start_lock);
+	gch_start_unlock();
 	return s;
 }
 
@@ -140,14 +154,14 @@ static struct gch_start *gch_start_find_first(pthread_t id)
 
 static int gch_join_end(struct gch_start *s, pthread_t id, int err)
 {
-	pthread_mutex_lock(&gch.start_lock);
+	gch_start_lock();
 	if (!s && !err)
 		s = gch_start_find_first(id);
 	if (s)
 		s->joining = false;
 	if (s && !err)
 		gch_start_release(s);
-	pthread_mutex_unlock(&gch.start_lock);
+	gch_start_unlock();
 	return err;
 }
 
@@ -206,9 +220,9 @@ static struct gch_start *gch_start_of_first(void)
 	s = gch_slab_get(&gch.starts);
 	if (!s)
 		return NULL;
-	pthread_mutex_lock(&gch.start_lock);
+	gch_start_lock();
 	s->id = pthread_self();
-	pthread_mutex_unlock(&gch.start_lock);
+	gch_start_unlock();
 	pthread_setspecific(gch_start_key, s);
 	return s;
 }
@@ -257,6 +271,8 @@ void gch_start_forked(void)
 	struct gch_start *s = (struct gch_start *)gch.starts.base;
 	const void *own = gch.starts.base ? pthread_getspecific(gch_start_key) : NULL;
 
+	for (unsigned int i = 0; i < gch_start_depth; i++)
+		pthread_mutex_lock(&gch.start_lock);
 	for (; s < (struct gch_start *)gch.starts.top; s++)
 		if (s->id && !(s->id & 1) && s != own)
 			gch_slab_put(&gch.starts, s);

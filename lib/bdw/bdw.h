@@ -113,6 +113,7 @@ bool bdw_kind_type(int kind, struct bdw_type *t);
 void bdw_callback_start(void);
 bool bdw_asked(void);
 void bdw_push(const void *word);
+bool bdw_push_on(void);
 void bdw_callback_notice(void);
 void bdw_callback_forked(void);
 

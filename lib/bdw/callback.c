@@ -35,6 +35,7 @@ static struct {
 	enum bdw_callback_state state;
 	int error;
 	struct bdw_question *question;	/* whoever is the thread */
+	bool inherited;		/* a forked child: the heap is not collected without one */
 } bdw_callback = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.ready = PTHREAD_COND_INITIALIZER,
@@ -73,6 +74,16 @@ void bdw_push(const void *word)
 	q->words[q->arg.n++] = (uintptr_t)word;
 	if (q->arg.n == GCHEAP_CALLBACK_WORDS)
 		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
+}
+
+/* Tells what there is to tell so far. Return: whether anybody still waits for more. */
+bool bdw_push_on(void)
+{
+	struct bdw_question *q = bdw_question;
+
+	if (q && !q->late)
+		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
+	return q && !q->late;
 }
 
 static void bdw_answer(struct bdw_question *q)
@@ -228,7 +239,8 @@ void bdw_callback_start(void)
  */
 void bdw_callback_notice(void)
 {
-	if (unlikely(bdw_pushes_roots() || bdw_procs_used() || bdw_toggles_used()) &&
+	if (unlikely(bdw_pushes_roots() || bdw_procs_used() || bdw_toggles_used() ||
+		     bdw_callback.inherited) &&
 	    __atomic_load_n(&bdw_callback.state, __ATOMIC_ACQUIRE) != BDW_ANSWERING)
 		bdw_callback_start();
 }
@@ -241,6 +253,7 @@ void bdw_callback_notice(void)
 void bdw_callback_forked(void)
 {
 	bdw_callback.ready = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	bdw_callback.inherited |= bdw_callback.state == BDW_ANSWERING && !bdw_callback.error;
 	bdw_callback.state = BDW_NO_THREAD;
 	bdw_callback.error = 0;
 }

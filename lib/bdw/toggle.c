@@ -7,7 +7,7 @@
  */
 #include "bdw.h"
 
-#define BDW_SLOTS	511
+#define BDW_SLOTS	127	/* asked about before one looks whether the pause still waits */
 
 struct bdw_toggles {
 	struct bdw_toggles *next;
@@ -61,7 +61,7 @@ static void bdw_toggle(uintptr_t *slot, GC_toggleref_func func)
 		is = ~object;
 		break;
 	}
-	/* It has died since, if nobody waits for the answer any more. */
+	/* It may have died since, if nobody waits for the answer any more. */
 	__atomic_compare_exchange_n(slot, &was, is, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
@@ -70,7 +70,7 @@ void bdw_push_toggles(void)
 	GC_toggleref_func func = READ_ONCE(bdw_toggle_func);
 	struct bdw_toggles *t;
 
-	for (t = __atomic_load_n(&bdw_toggles.first, __ATOMIC_ACQUIRE); t;
+	for (t = __atomic_load_n(&bdw_toggles.first, __ATOMIC_ACQUIRE); t && bdw_push_on();
 	     t = __atomic_load_n(&t->next, __ATOMIC_ACQUIRE))
 		for (int i = 0; i < BDW_SLOTS; i++)
 			bdw_toggle(&t->slot[i], func);
@@ -157,10 +157,17 @@ GCH_API int GC_toggleref_add(void *object, int is_strong)
 
 GCH_API void GC_set_toggleref_func(GC_toggleref_func func)
 {
+	bdw_lock();
 	WRITE_ONCE(bdw_toggle_func, func);
+	bdw_unlock();
 }
 
 GCH_API GC_toggleref_func GC_get_toggleref_func(void)
 {
-	return READ_ONCE(bdw_toggle_func);
+	GC_toggleref_func func;
+
+	bdw_lock();
+	func = bdw_toggle_func;
+	bdw_unlock();
+	return func;
 }

@@ -173,4 +173,49 @@ TEST(another_procedure)
 	adds_one();
 }
 
+/* ---- toggle-refs, which pauses ask about as well */
+
+static GC_ToggleRefStatus GC_CALLBACK is_strong(void *object)
+{
+	return *(unsigned long *)object == MAGIC ? GC_TOGGLE_REF_STRONG : GC_TOGGLE_REF_DROP;
+}
+
+static uintptr_t toggled[100];
+
+static void has_toggled(void)
+{
+	for (int i = 0; i < 2; i++) {
+		GC_gcollect();
+		chain();
+	}
+	for (int i = 0; i < 100; i++) {
+		unsigned long *p = (unsigned long *)~toggled[i];
+
+		CHECK_EQ(p[0], MAGIC);
+		CHECK_EQ(p[1], i);
+	}
+}
+
+static void has_a_child_with_toggled(void)
+{
+	in_child(has_toggled);
+	has_toggled();
+}
+
+TEST(toggle_refs)
+{
+	begin();
+	GC_set_toggleref_func(is_strong);
+	for (int i = 0; i < 100; i++) {
+		unsigned long *p = GC_MALLOC(64);
+
+		p[0] = MAGIC;
+		p[1] = i;
+		toggled[i] = ~(uintptr_t)p;
+		CHECK_EQ(GC_toggleref_add(p, 1), GC_SUCCESS);
+	}
+	in_child(has_a_child_with_toggled);
+	has_toggled();
+}
+
 TEST_MAIN

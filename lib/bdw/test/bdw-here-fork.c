@@ -56,43 +56,58 @@ static int status_of(pid_t pid)
 static void *link_to;
 static pid_t pid;
 
+static pthread_t other;
+static int entered;
+
+static void *enters(void *arg)
+{
+	entered = 1;
+	return arg;
+}
+
+static void *others(void *arg)
+{
+	GC_call_with_alloc_lock(enters, NULL);
+	return GC_MALLOC(100);
+}
+
 static void *forks_within(void *arg)
 {
 	pid = fork();
 	if (pid)
 		return NULL;
+	CHECK_EQ(GC_pthread_create(&other, NULL, others, NULL), 0);
 	for (int i = 0; i < 5000; i++)
 		memset(GC_MALLOC(32), 0xa5, 32);
+	usleep(100000);
 	return GC_REVEAL_POINTER((GC_word)link_to);
 }
 
 /* The child is within, too, and no less often. */
 static void *within(void *arg)
 {
-	return GC_call_with_alloc_lock(forks_within, NULL);
-}
+	void *got = GC_call_with_alloc_lock(forks_within, NULL);
 
-static void *others(void *arg)
-{
-	GC_call_with_alloc_lock((GC_fn_type)GC_base, list);
-	return GC_MALLOC(100);
+	CHECK_EQ(entered, 0);
+	return got;
 }
 
 TEST(within_the_allocation_lock)
 {
-	pthread_t t;
 	void *got;
 
 	make();
 	link_to = (void *)GC_HIDE_POINTER(list);
 	CHECK_EQ(GC_general_register_disappearing_link(&link_to, list), GC_SUCCESS);
 	got = GC_call_with_alloc_lock(within, NULL);
-	if (pid)
+	if (pid) {
 		CHECK_EQ(status_of(pid), 0);
-	else
+		CHECK_EQ(GC_pthread_create(&other, NULL, others, NULL), 0);
+	} else {
 		CHECK(got == list);
-	CHECK_EQ(GC_pthread_create(&t, NULL, others, NULL), 0);
-	CHECK_EQ(GC_pthread_join(t, NULL), 0);
+	}
+	CHECK_EQ(GC_pthread_join(other, NULL), 0);
+	CHECK_EQ(entered, 1);
 	use();
 	if (!pid)
 		_exit(0);
