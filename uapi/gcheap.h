@@ -337,6 +337,7 @@ enum {
 #define GCHEAP_FEAT_ORDER	(1ULL << 13)	/* finalizers in order */
 #define GCHEAP_FEAT_LINKS	(1ULL << 14)	/* GCHEAP_IOC_LINK, gcheap_tcb.hidden */
 #define GCHEAP_FEAT_FORK	(1ULL << 15)	/* GCHEAP_IOC_FORK, _ADOPT */
+#define GCHEAP_FEAT_LOOK	(1ULL << 16)	/* GCHEAP_FINALIZERS_LOOK */
 #define GCHEAP_FEATURES		(GCHEAP_FEAT_STW | GCHEAP_FEAT_WEAK | \
 				 GCHEAP_FEAT_FINALIZERS | GCHEAP_FEAT_DTV | \
 				 GCHEAP_FEAT_CONCURRENT | GCHEAP_FEAT_CALLBACK | \
@@ -344,7 +345,7 @@ enum {
 				 GCHEAP_FEAT_LEND | GCHEAP_FEAT_COMPACT | \
 				 GCHEAP_FEAT_EVACUATE | GCHEAP_FEAT_RESIZE | \
 				 GCHEAP_FEAT_ASK | GCHEAP_FEAT_ORDER | GCHEAP_FEAT_LINKS | \
-				 GCHEAP_FEAT_FORK)
+				 GCHEAP_FEAT_FORK | GCHEAP_FEAT_LOOK)
 
 #define GCHEAP_SETUP_PRECISE_ONLY (1u << 0) /* registers, stacks, TLS: no roots; nor do they
 					      * keep objects of movable caches from
@@ -881,7 +882,7 @@ struct gcheap_lend {
  * first heap, times and histograms included; it has no events yet. Threads are stopped
  * meanwhile, for a time in proportion to the memory that the heap has. What other threads do
  * between fork() and _COPY is in the copy though it may not be in the child's memory. The memory
- * is charged to  the caller's memory cgroup.
+ * is charged to the caller's memory cgroup.
  * If the thread ends before, all goes on soon after, and there is no copy.
  * When _COPY has failed the child has no heap, and nothing else has changed. ESRCH: it was not
  * this thread that has begun, or it was half a minute ago, copying other heaps included; EBUSY:
