@@ -322,7 +322,6 @@ static int mark(struct gch *g, bool full)
 {
 	int err = -EAGAIN, i, tries = 0;
 
-	g->hidden_ticks = 0;
 	for (i = 0; i < ATTEMPTS_MAX && tries < ATTEMPTS && gch_may_try_again(g, err); i++) {
 		if (READ_ONCE(g->dead))
 			return -ENXIO;
@@ -372,6 +371,7 @@ static int cycle(struct gch *g, u32 want)
 	int err;
 
 	trace_gcheap_cycle_begin(g);
+	g->hidden_ticks = 0;
 	gch_world_reap(&g->world);
 	env_lock(&g->core.lock);
 	g->pace.forced = !gch_pace_due(g);
@@ -430,6 +430,7 @@ static void tidy(struct gch *g)
 
 	if (!set_tidying(g, true))
 		return;
+	g->hidden_ticks = 0;
 	env_lock(&g->core.lock);
 	pages = g->core.n.resident_pages;
 	g->pace.forced = true;	/* it has a bound of its own */

@@ -203,7 +203,7 @@ void gch_fork_born(struct gch *g, struct mm_struct *mm)
 /* ---- BEGIN */
 
 /* Until no cycle is under way: 0, -EINTR, -ENXIO. */
-static int await_working(struct gch *g)
+static int await_no_cycle(struct gch *g)
 {
 	bool hides = gch_holding_begin(g);
 	int err = wait_event_killable(g->req.wait, !READ_ONCE(g->req.working) ||
@@ -231,7 +231,7 @@ static int close_window(struct gch *g)
 	mutex_unlock(&g->fetch);
 	if (err)
 		return err;
-	err = await_working(g);
+	err = await_no_cycle(g);
 	/* Who sets a finalizer has done so. */
 	env_lock(&g->core.lock);
 	env_unlock(&g->core.lock);

@@ -54,7 +54,7 @@ static void gch_run(struct gcheap_ready *due)
 }
 
 /* Between begin() and end(): of those that are due and that nobody has been told of. */
-static void gch_tell(struct gcheap *h, const struct gch_teller *t)
+static void gch_announce(struct gcheap *h, const struct gch_teller *t)
 {
 	struct gcheap_ready item[16];
 	GCH_ARG(gcheap_finalizers, arg);
@@ -67,7 +67,10 @@ static void gch_tell(struct gcheap *h, const struct gch_teller *t)
 			t->tell((void *)(uintptr_t)item[i].addr, gch_of_cookie(item[i].cookie)->fn);
 }
 
-/* How many there are, in the first records. Who waits runs finalizers and does nothing else. */
+/*
+ * How many there are, in the first records. Who waits runs finalizers and does nothing else.
+ * Where someone is told of them, it is of all there are now: none is fetched that has come since.
+ */
 static uint32_t gch_fetch(struct gcheap *h, bool wait)
 {
 	const struct gch_teller *t = READ_ONCE(gch_teller);
@@ -77,7 +80,7 @@ static uint32_t gch_fetch(struct gcheap *h, bool wait)
 	if (t && !t->begin(wait))
 		return 0;
 	if (t)
-		gch_tell(h, t);
+		gch_announce(h, t);
 	arg.flags = t ? GCHEAP_FINALIZERS_LOOKED : 0;
 	arg.max = GCH_DUE;
 	arg.items = (uintptr_t)gch_due->item;
@@ -209,22 +212,32 @@ void gch_finalizers_teller(const struct gch_teller *t)
 	WRITE_ONCE(gch_teller, t);
 }
 
-/* Of the default heap's, when a cycle has been completed since the last time. */
-void gch_finalizers_tell(void)
+static bool gch_news(const struct gcheap *h, uint64_t told, uint64_t *cycles)
+{
+	const struct gcheap_status *s = h->backend.status;
+
+	*cycles = READ_ONCE(s->cycles) + READ_ONCE(s->cycles_failed);
+	return READ_ONCE(s->finalizers_ready) && *cycles != told;
+}
+
+/* Of the default heap's, when a cycle has ended since the last time. */
+void gch_finalizers_announce(bool wait)
 {
 	static uint64_t told = UINT64_MAX;
 	const struct gch_teller *t = READ_ONCE(gch_teller);
 	struct gcheap *h = &gch.heap0;
 	uint64_t cycles;
+	int cancel;
 
-	if (likely(!t) || gch_heap_get(&h) || !READ_ONCE(h->backend.status->finalizers_ready))
+	if (likely(!t) || gch_heap_get(&h) || !gch_news(h, READ_ONCE(told), &cycles))
 		return;
-	cycles = READ_ONCE(h->backend.status->cycles);
-	if (cycles == READ_ONCE(told) || !t->begin(false))
-		return;
-	gch_tell(h, t);
-	WRITE_ONCE(told, cycles);
-	t->end();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (t->begin(wait)) {
+		gch_announce(h, t);
+		WRITE_ONCE(told, cycles);
+		t->end();
+	}
+	pthread_setcancelstate(cancel, NULL);
 }
 
 GCH_API int gcheap_finalizers_on_demand(int on)

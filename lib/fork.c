@@ -252,6 +252,7 @@ void gch_fork_child(void)
 	if (gch_fork_locked)
 		gch_fork_closing();
 	gch_locks_renew();
+	gch_start_lock_forked();
 	gch_fork_give_back();
 	if (gch_forking.child)
 		gch_forking.child();

@@ -16,9 +16,8 @@
  *   offheap_lock	each heap's
  * libgc's allocation lock (lib/bdw/) is taken before lock and what follows, and after run_lock.
  * With dl_lock it has no order: who has one takes the other by trylock or as its own. Nor with
- * start_lock, under which finalizers run if malloc() is the collector's: programs that make
- * threads within the allocation lock, and take it in finalizers, must not do so.
- * Its other locks are taken within both.
+ * start_lock, under which finalizers run if malloc() is the collector's (see lock.c). libgc's other
+ * locks are taken within start_lock and the allocation lock.
  * The loader's own lock is taken under dl_lock and under none of the others,
  * since it is held when callbacks of dl_iterate_phdr() allocate.
  */
@@ -402,6 +401,7 @@ int gch_fork_await(struct gcheap *h);
 /* ---- pthread.c, finalizer.c, stats.c */
 
 void gch_start_setup(void);
+void gch_start_lock_forked(void);
 void gch_start_forked(void);
 void gch_finalizer_setup(void);
 void gch_finalizer_forked(bool whole);
@@ -426,7 +426,7 @@ void gch_finalizer_gone(uint64_t cookie);
 int gch_finalizers_all(struct gcheap *h);
 void gch_finalizers_due(struct gcheap *h);
 void gch_finalizers_teller(const struct gch_teller *t);
-void gch_finalizers_tell(void);
+void gch_finalizers_announce(bool wait);
 void gch_trace(struct gcheap *h);
 
 #endif

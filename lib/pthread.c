@@ -43,6 +43,13 @@ static void gch_start_unlock(void)
 	pthread_mutex_unlock(&gch.start_lock);
 }
 
+/* In a forked child, whose thread has forked within. */
+void gch_start_lock_forked(void)
+{
+	for (unsigned int i = 0; i < gch_start_depth; i++)
+		pthread_mutex_lock(&gch.start_lock);
+}
+
 /* The record of a thread that can be joined. Under start_lock. */
 static struct gch_start *gch_start_find(pthread_t id)
 {
@@ -271,8 +278,6 @@ void gch_start_forked(void)
 	struct gch_start *s = (struct gch_start *)gch.starts.base;
 	const void *own = gch.starts.base ? pthread_getspecific(gch_start_key) : NULL;
 
-	for (unsigned int i = 0; i < gch_start_depth; i++)
-		pthread_mutex_lock(&gch.start_lock);
 	for (; s < (struct gch_start *)gch.starts.top; s++)
 		if (s->id && !(s->id & 1) && s != own)
 			gch_slab_put(&gch.starts, s);

@@ -189,7 +189,7 @@ void bdw_count_cycle(void);
 void bdw_count_freed(size_t bytes);
 
 /* finalize.c */
-void bdw_notify(void);
+void bdw_notify(bool asked);
 
 /* event.c */
 void bdw_visited(void);

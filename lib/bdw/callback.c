@@ -64,6 +64,16 @@ static int bdw_send(struct bdw_question *q, uint32_t flags)
 	return err;
 }
 
+/* Tells what there is to tell so far. Return: whether anybody still waits for more. */
+bool bdw_push_on(void)
+{
+	struct bdw_question *q = bdw_question;
+
+	if (q && !q->late)
+		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
+	return q && !q->late;
+}
+
 /* Any word, which may be a pointer. Without effect if nobody asks. */
 void bdw_push(const void *word)
 {
@@ -73,17 +83,7 @@ void bdw_push(const void *word)
 		return;
 	q->words[q->arg.n++] = (uintptr_t)word;
 	if (q->arg.n == GCHEAP_CALLBACK_WORDS)
-		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
-}
-
-/* Tells what there is to tell so far. Return: whether anybody still waits for more. */
-bool bdw_push_on(void)
-{
-	struct bdw_question *q = bdw_question;
-
-	if (q && !q->late)
-		q->late = bdw_send(q, GCHEAP_CALLBACK_MORE) != 0;
-	return q && !q->late;
+		bdw_push_on();
 }
 
 static void bdw_answer(struct bdw_question *q)

@@ -93,19 +93,33 @@ GCH_API int GC_should_invoke_finalizers(void)
 {
 	struct gcheap_stats s;
 
-	return !gcheap_stats(&s) && s.finalizers_ready;
+	return !gcheap_stats(&s) && (s.finalizers_ready || gch_finalizers_left());
 }
 
 /* ---- who is told of them */
 
 static GC_await_finalize_proc bdw_await;	/* under the allocation lock */
 
-/* Who allocates waits for no program that has the lock. */
+static bool bdw_telling;	/* likewise */
+
+static void bdw_tell_end(void)
+{
+	bdw_telling = false;
+	bdw_unlock();
+}
+
+/* Who allocates waits for no program that has the lock. Nor is it begun within, by what is told. */
 static bool bdw_tell_begin(bool wait)
 {
-	if (!wait)
-		return bdw_trylock();
-	bdw_lock();
+	if (wait)
+		bdw_lock();
+	else if (!bdw_trylock())
+		return false;
+	if (bdw_telling) {
+		bdw_unlock();
+		return false;
+	}
+	bdw_telling = true;
 	return true;
 }
 
@@ -118,7 +132,7 @@ static void bdw_tell_of(void *object, GC_finalization_proc fn)
 static const struct gch_teller bdw_teller = {
 	.begin = bdw_tell_begin,
 	.tell = bdw_tell_of,
-	.end = bdw_unlock,
+	.end = bdw_tell_end,
 };
 
 GCH_API void GC_set_await_finalize_proc(GC_await_finalize_proc proc)
@@ -142,17 +156,20 @@ GCH_API GC_await_finalize_proc GC_get_await_finalize_proc(void)
 GCH_API GC_finalizer_notifier_proc GC_finalizer_notifier;
 BDW_PAIR(GC_finalizer_notifier_proc, finalizer_notifier, GC_finalizer_notifier)
 
-/* Once a cycle, by whoever sees first that there are some, and without a lock. */
-void bdw_notify(void)
+/*
+ * Once a cycle, by whoever sees first that there are some, and without a lock. Who has asked for
+ * the collection waits to tell of the objects.
+ */
+void bdw_notify(bool asked)
 {
 	static uint64_t told = UINT64_MAX;
 	GC_finalizer_notifier_proc notifier = READ_ONCE(GC_finalizer_notifier);
 	const struct gcheap_status *s = bdw_status();
 	uint64_t cycle, last = READ_ONCE(told);
 
-	gch_finalizers_tell();
+	gch_finalizers_announce(asked);
 	if (likely(!notifier) || !GC_get_finalize_on_demand() || !s ||
-	    !READ_ONCE(s->finalizers_ready))
+	    !(READ_ONCE(s->finalizers_ready) || gch_finalizers_left()))
 		return;
 	cycle = READ_ONCE(s->cycles);
 	if (cycle != last && __atomic_compare_exchange_n(&told, &last, cycle, false,

@@ -72,7 +72,7 @@ void bdw_enter(void)
 	bdw_init();
 	bdw_tune();
 	bdw_visited();
-	bdw_notify();
+	bdw_notify(false);
 	bdw_callback_notice();
 	bdw_leak_notice();
 	bdw_spare_settle();
@@ -249,7 +249,7 @@ static bool bdw_collect(GC_stop_func stop, bool compact)
 		return false;
 	if (bdw_disclaim_waits())
 		bdw_collect_and_run(bdw_never_stop, 0);
-	bdw_notify();
+	bdw_notify(true);
 	bdw_collect_errors();
 	return true;
 }

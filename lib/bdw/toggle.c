@@ -7,7 +7,8 @@
  */
 #include "bdw.h"
 
-#define BDW_SLOTS	127	/* asked about before one looks whether the pause still waits */
+#define BDW_SLOTS	511
+#define BDW_LOOK	128	/* asked about before one looks whether the pause still waits */
 
 struct bdw_toggles {
 	struct bdw_toggles *next;
@@ -70,10 +71,13 @@ void bdw_push_toggles(void)
 	GC_toggleref_func func = READ_ONCE(bdw_toggle_func);
 	struct bdw_toggles *t;
 
-	for (t = __atomic_load_n(&bdw_toggles.first, __ATOMIC_ACQUIRE); t && bdw_push_on();
+	for (t = __atomic_load_n(&bdw_toggles.first, __ATOMIC_ACQUIRE); t;
 	     t = __atomic_load_n(&t->next, __ATOMIC_ACQUIRE))
-		for (int i = 0; i < BDW_SLOTS; i++)
+		for (int i = 0; i < BDW_SLOTS; i++) {
+			if (i % BDW_LOOK == 0 && !bdw_push_on())
+				return;
 			bdw_toggle(&t->slot[i], func);
+		}
 }
 
 /* ---- under the lock */

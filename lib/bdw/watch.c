@@ -74,7 +74,7 @@ static void bdw_spare_settle_locked(void)
 
 	if (bdw_sparers || pthread_mutex_trylock(&gch.run_lock))
 		return;
-	if (!s || !READ_ONCE(s->finalizers_ready))
+	if (!s || !(READ_ONCE(s->finalizers_ready) || gch_finalizers_left()))
 		__atomic_store_n(&bdw_sparing, false, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&gch.run_lock);
 }

@@ -1078,7 +1078,10 @@ int sim_copy(struct sim *to, struct sim *s)
 	WRITE_ONCE(s->h.closed, true);
 	err = copy_heap(to, s);
 	WRITE_ONCE(s->h.closed, false);
+	/* Of a heap and its copy this one's is taken first. */
+	env_unlock(&to->h.lock);
 	env_lock(&s->h.lock);
+	env_lock(&to->h.lock);
 	if (!err)
 		return 0;
 	copy_failed(to, s);

@@ -61,7 +61,7 @@ static void *link_to;
 static pid_t pid;
 
 static pthread_t other;
-static int entered;
+static volatile int about_to, entered;
 
 static void *enters(void *arg)
 {
@@ -71,6 +71,7 @@ static void *enters(void *arg)
 
 static void *others(void *arg)
 {
+	about_to = 1;
 	GC_call_with_alloc_lock(enters, NULL);
 	return GC_MALLOC(100);
 }
@@ -83,7 +84,9 @@ static void *forks_within(void *arg)
 	CHECK_EQ(pthread_create(&other, NULL, others, NULL), 0);
 	for (int i = 0; i < 5000; i++)
 		memset(GC_MALLOC(32), 0xa5, 32);
-	usleep(100000);
+	while (!about_to)
+		usleep(1000);
+	usleep(50000);
 	return GC_REVEAL_POINTER((GC_word)link_to);
 }
 
@@ -92,6 +95,7 @@ static void *within(void *arg)
 {
 	void *got = GC_call_with_alloc_lock(forks_within, NULL);
 
+	usleep(50000);
 	CHECK_EQ(entered, 0);
 	return got;
 }
