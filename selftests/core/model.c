@@ -1315,7 +1315,7 @@ static void cycle(struct model *m)
 		m->st->meshed += sim_mesh(m->s, pick(m, 4));
 	if (pick(m, 2))
 		m->st->vacated += sim_vacate(m->s, pick(m, 2));
-	if (!pick(m, 4))
+	if (m->plan->forks && !pick(m, 4))
 		fork_off(m);
 	m->st->cycles++;
 }
