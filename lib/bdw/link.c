@@ -27,23 +27,41 @@ static __attribute__((noreturn)) void bdw_bad_link(const char *call)
 	bdw_die("Bad arg", "%s", call);
 }
 
-static int bdw_link_set(const char *call, uint32_t flags, void **link, const void *object)
+/* In *@old what the word was a link to, or 0. Returns 0 or -errno. */
+static int bdw_link_tell(uint32_t flags, void **link, const void *object, uint64_t *old)
 {
 	struct gcheap_link arg = {
 		.flags = flags, .op = GCHEAP_LINK_SET, .addr = (uintptr_t)link,
 		.object = (uintptr_t)object,
 	};
+	int err = bdw_link_call(&arg);
 
-	switch (bdw_link_call(&arg)) {
+	*old = arg.old;
+	return err;
+}
+
+/* The library's own. Returns 0 or -errno. */
+int bdw_link_own(void **link, const void *object)
+{
+	uint64_t old;
+
+	return bdw_link_tell(GCHEAP_LINK_LONG, link, object, &old);
+}
+
+static int bdw_link_set(const char *call, uint32_t flags, void **link, const void *object)
+{
+	uint64_t old;
+
+	switch (bdw_link_tell(flags, link, object, &old)) {
 	case 0:
-		return arg.old ? GC_DUPLICATE : GC_SUCCESS;
+		return old ? GC_DUPLICATE : GC_SUCCESS;
 	case -EINVAL:
 	case -ENOENT:
 		bdw_bad_link(call);
 	case -ENXIO:		/* nothing is collected any more */
 		return GC_SUCCESS;
 	}
-	bdw_out_of_memory(sizeof(arg));
+	bdw_out_of_memory(sizeof(struct gcheap_link));
 	return GC_NO_MEMORY;
 }
 
@@ -75,17 +93,6 @@ GCH_API int GC_register_long_link(void **link, const void *object)
 	if (!bdw_aligned(link))
 		bdw_bad_link(__func__);
 	return bdw_link_set(__func__, GCHEAP_LINK_LONG, link, object);
-}
-
-/* The library's own. Returns 0 or -errno. */
-int bdw_link_own(void **link, const void *object)
-{
-	struct gcheap_link arg = {
-		.flags = GCHEAP_LINK_LONG, .op = GCHEAP_LINK_SET, .addr = (uintptr_t)link,
-		.object = (uintptr_t)object,
-	};
-
-	return bdw_link_call(&arg);
 }
 
 static int bdw_link_move(uint32_t flags, void **link, void **to)
