@@ -153,6 +153,12 @@ static bool is_inside(const struct obj *o, u64 word)
 	return word - o->addr < o->extent;
 }
 
+/* An orphan may go in this FINALIZE yet, also one that could not be written where it was. */
+static bool may_die(struct model *m, const struct tie *t)
+{
+	return t->lng && t->orphan && m->s->h.phase == GCHEAP_PHASE_FINALIZE;
+}
+
 /* Links in it are forgotten, and those to it have none. */
 static void untie(struct model *m, const struct obj *o)
 {
@@ -164,7 +170,7 @@ static void untie(struct model *m, const struct obj *o)
 		if (t->object != o->addr || t->dying)
 			continue;
 		t->orphan = true;
-		t->dying = t->lng && m->s->h.phase == GCHEAP_PHASE_FINALIZE;
+		t->dying = may_die(m, t);
 	}
 }
 
@@ -590,8 +596,10 @@ static void tie_move(struct model *m, struct tie *t, u64 to)
 
 	CHECK_EQ(gch_link_move(&m->s->h, t->word, to, t->lng, &old), err);
 	CHECK_EQ(old, t->object);
-	if (!err)
-		t->word = to;
+	if (err)
+		return;
+	t->word = to;
+	t->dying = may_die(m, t);
 }
 
 static void step_tie(struct model *m)
@@ -1315,7 +1323,7 @@ static void cycle(struct model *m)
 		m->st->meshed += sim_mesh(m->s, pick(m, 4));
 	if (pick(m, 2))
 		m->st->vacated += sim_vacate(m->s, pick(m, 2));
-	if (m->plan->forks && !pick(m, 4))
+	if (!pick(m, 4))
 		fork_off(m);
 	m->st->cycles++;
 }

@@ -16,7 +16,6 @@
  * @steps: their number
  * @objects: most that are kept
  * @slow: verify after every step
- * @forks: the program forks now and then, and is the child from there on
  * @pressed: at times there is no memory without sleeping
  * @limit: bytes in spans, 0: none
  * @large: largest object
@@ -26,7 +25,6 @@ struct model_plan {
 	u32 steps;
 	u32 objects;
 	bool slow;
-	bool forks;
 	bool pressed;
 	u64 limit;
 	u32 large;

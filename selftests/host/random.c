@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The model with seeds of one's own: SEED (default: from the clock), STEPS of each
- * run, SECONDS to go on for, SLOW=1 to verify after each step, FORKS=1 to fork now and then,
- * which finds what is not understood yet (SEED=1795977040, 1795977342). Each run takes the
+ * run, SECONDS to go on for, SLOW=1 to verify after each step. Each run takes the
  * next seed; what fails can be repeated with the seed that it printed.
  */
 #include "../core/model.h"
@@ -22,7 +21,6 @@ int main(void)
 		.seed = number("SEED", time(NULL)),
 		.steps = number("STEPS", 4000),
 		.slow = number("SLOW", 0),
-		.forks = number("FORKS", 0),
 	};
 	time_t end = time(NULL) + number("SECONDS", 10);
 	struct model_stats st = { 0 };
