@@ -30,6 +30,9 @@ void gct_fail(const char *file, int line, const char *what, u64 got, u64 want);
 	} while (0)
 #define gct_log(fmt, ...)	kunit_info(gct_current, fmt, ##__VA_ARGS__)
 
+/* A heap's lock; @depth: of those that may be held already. */
+#define gct_lock(l, depth)	mutex_lock_nested(l, depth)
+
 /* memory.c: counted, failing when told to; for the core and its tests alike. */
 void *gct_zalloc(size_t bytes);
 void gct_free(void *p);

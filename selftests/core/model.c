@@ -1280,6 +1280,7 @@ static void fork_off(struct model *m)
 	to->split = m->s->split;
 	to->h.param.limit = m->s->h.param.limit;
 	sim_close(m->s);
+	to->depth = 0;
 	m->s = to;
 	memset(m->attached, 0, sizeof(m->attached));
 	CHECK_EQ(gch_thread_attach(&m->s->h, &t), 0);

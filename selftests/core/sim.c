@@ -110,8 +110,13 @@ static void free_tcbs(struct sim *s)
 		env_free(s->tcb[i]);
 }
 
-/* As sim_open(), in memory of the caller's; 0 or -ENOMEM. */
-int sim_try_open(struct sim *s, u64 size)
+static void lock(struct sim *s)
+{
+	gct_lock(&s->h.lock, s->depth);
+}
+
+/* As sim_try_open(), its lock not held. */
+static int open_unlocked(struct sim *s, u64 size)
 {
 	int err = 0;
 	u32 i;
@@ -129,8 +134,17 @@ int sim_try_open(struct sim *s, u64 size)
 	}
 	s->h.base = SIM_BASE;
 	s->want = 2;
-	env_lock(&s->h.lock);
 	return 0;
+}
+
+/* As sim_open(), in memory of the caller's; 0 or -ENOMEM. */
+int sim_try_open(struct sim *s, u64 size)
+{
+	int err = open_unlocked(s, size);
+
+	if (!err)
+		lock(s);
+	return err;
 }
 
 static void drop_frame(struct sim *s, u64 page)
@@ -351,7 +365,7 @@ bool sim_again(struct sim *s)
 	s->tries++;
 	env_unlock(&s->h.lock);
 	more = gch_reserve_fill(&s->h, &s->fills);
-	env_lock(&s->h.lock);
+	lock(s);
 	return more;
 }
 
@@ -1016,9 +1030,8 @@ static int copy_heap(struct sim *to, struct sim *s)
 	u32 id, first;
 	int err;
 
-	env_unlock(&to->h.lock);
 	err = gch_copy_begin(&to->h, &s->h);
-	env_lock(&to->h.lock);
+	lock(to);
 	err = err ?: copy_spans(to, s) ?: copy_frames(to, s);
 	if (err)
 		return err;
@@ -1058,10 +1071,11 @@ static void copy_failed(struct sim *to, struct sim *s)
  */
 int sim_copy(struct sim *to, struct sim *s)
 {
-	int err = sim_try_open(to, s->h.size);
+	int err = open_unlocked(to, s->h.size);
 
 	if (err)
 		return err;
+	to->depth = s->depth + 1;
 	to->slow = s->slow;
 	to->scribbled = s->scribbled;
 	to->want = s->want;
@@ -1080,8 +1094,8 @@ int sim_copy(struct sim *to, struct sim *s)
 	WRITE_ONCE(s->h.closed, false);
 	/* Of a heap and its copy this one's is taken first. */
 	env_unlock(&to->h.lock);
-	env_lock(&s->h.lock);
-	env_lock(&to->h.lock);
+	lock(s);
+	lock(to);
 	if (!err)
 		return 0;
 	copy_failed(to, s);

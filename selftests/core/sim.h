@@ -27,6 +27,7 @@ struct sim_place {
 /**
  * struct sim - a simulated heap, its lock held from sim_open() to sim_close()
  * @h: the core; first member
+ * @depth: of its lock, which is taken while that of the heap is held that it is a copy of
  * @slow: verify after every step
  * @scribbled: the program writes anywhere, so that no zero is promised
  * @want: spans asked for at a time
@@ -43,6 +44,7 @@ struct sim {
 	struct gch_heap h;
 	struct gcheap_tcb *tcb[SIM_THREADS];
 	struct sim_place place[SIM_THREADS][SIM_CACHES];
+	u32 depth;
 	bool slow;
 	bool scribbled;
 	u32 want;
