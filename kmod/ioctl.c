@@ -938,14 +938,19 @@ static int do_finalizer(struct gch *g, union gch_arg *arg)
 static int fetch_some(struct gch *g, struct gcheap_ready __user *items, u32 max, bool looked)
 {
 	struct gcheap_ready buf[FETCH_BATCH];
+	bool again;
 	u32 n;
 	int err;
 
-	err = gch_lock_thawed(g);
-	if (err)
-		return err;
-	n = gch_final_peek(&g->core, buf, min_t(u32, max, FETCH_BATCH), looked);
-	gch_unlock(g);
+	do {
+		err = gch_lock_thawed(g);
+		if (err)
+			return err;
+		n = gch_final_peek(&g->core, buf, min_t(u32, max, FETCH_BATCH), looked);
+		again = !n && gch_final_freed_first(&g->core);
+		gch_unlock(g);
+		cond_resched();
+	} while (again);
 	if (copy_to_user(items, buf, n * sizeof(*buf)))
 		return -EFAULT;
 	err = gch_lock_thawed(g);
@@ -974,6 +979,7 @@ static int look_at_some(struct gch *g, struct gcheap_ready __user *items, u32 ma
 		env_lock(&g->core.lock);
 		gch_final_looked(&g->core, steps);
 		gch_unlock(g);
+		cond_resched();
 	} while (!n && steps);
 	return n;
 }

@@ -508,21 +508,30 @@ void gch_final_looked(struct gch_heap *h, u32 steps)
 	}
 }
 
+/** gch_final_freed_first() - the first queued object has been freed: it goes without being fetched */
+bool gch_final_freed_first(const struct gch_heap *h)
+{
+	const struct gch_finals *f = &h->finals;
+
+	return f->ready && is_gone(f, f->ready_head);
+}
+
 /**
  * gch_final_peek() - look at the first queued objects, to fetch them
  * @items: room for @max
  * @looked: but those that the program has looked at only
  *
- * Return: how many, up to the next one that has been freed; 0: there are none. They stay queued,
- * and so alive, until gch_final_pop().
+ * Return: how many, up to the next one that has been freed; 0: there are none, or too many have
+ * been freed to pass over at once (gch_final_freed_first()). They stay queued, and so alive, until
+ * gch_final_pop().
  */
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max, bool looked)
 {
 	struct gch_finals *f = &h->finals;
-	u32 n = 0, i;
+	u32 steps = LOOKS * max, n = 0, i;
 
 	env_assert_held(&h->lock);
-	while (f->ready && is_gone(f, f->ready_head))
+	for (; steps && gch_final_freed_first(h); steps--)
 		pop(f);
 	max = min(max, looked ? f->looked : f->ready);
 	for (i = f->ready_head; n < max && !is_gone(f, i); i = f->pool[i - 1].rnext) {

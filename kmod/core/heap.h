@@ -630,6 +630,7 @@ void gch_final_freed(struct gch_heap *h, u64 addr);
 void gch_final_moved(struct gch_heap *h, u64 addr, u64 to);
 u32 gch_final_look(struct gch_heap *h, struct gcheap_ready *items, u32 max, u32 *steps);
 void gch_final_looked(struct gch_heap *h, u32 steps);
+bool gch_final_freed_first(const struct gch_heap *h);
 u32 gch_final_peek(struct gch_heap *h, struct gcheap_ready *items, u32 max, bool looked);
 void gch_final_pop(struct gch_heap *h, u32 n);
 void gch_final_roots(struct gch_heap *h);

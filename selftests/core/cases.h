@@ -76,6 +76,7 @@
 	X(final_all_freed) \
 	X(final_all_resized) \
 	X(final_looked) \
+	X(final_freed_many) \
 	X(final_order) \
 	X(final_circles) \
 	X(final_self) \

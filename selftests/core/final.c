@@ -492,6 +492,35 @@ void gct_final_looked(void)
 	sim_close(s);
 }
 
+/* Many that have been freed are passed over in steps. */
+void gct_final_freed_many(void)
+{
+	struct sim *s = sim_with(GCHEAP_CONSERVATIVE, 0, 32);
+	struct gcheap_ready item;
+	u64 a[100], old;
+	u32 i, calls;
+
+	s->slow = false;
+	for (i = 0; i < ARRAY_SIZE(a); i++) {
+		a[i] = sim_need(s, 0, 0);
+		CHECK_EQ(gch_final_set(&s->h, a[i], 1 + i, GCH_ORDER_NONE, &old), 0);
+	}
+	sim_need(s, 0, 0);
+	sim_cycle(s);
+	CHECK(!gch_final_freed_first(&s->h));
+	for (i = 0; i < ARRAY_SIZE(a) - 1; i++)
+		CHECK(gch_free_early(&s->h, a[i]));
+	for (calls = 1; !gch_final_peek(&s->h, &item, 1, false); calls++) {
+		CHECK(gch_final_freed_first(&s->h));
+		sim_verify(s);
+	}
+	CHECK(calls > 1);
+	CHECK_EQ(item.cookie, ARRAY_SIZE(a));
+	gch_final_pop(&s->h, 1);
+	CHECK(!s->h.finals.ready && !gch_final_freed_first(&s->h));
+	sim_close(s);
+}
+
 /* With its contents, what is queued goes to another address. */
 void gct_final_all_resized(void)
 {
