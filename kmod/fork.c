@@ -11,8 +11,7 @@
  *
  * From BEGIN to COPY no cycle runs and no finalizer is handed out or set, so that whatever the
  * memory of the child refers to is there when the heap is copied, which is after its memory was:
- * what threads allocate meanwhile is there, too. The structure is closed while it is copied:
- * calls wait, as in a pause.
+ * what threads allocate meanwhile is there, too.
  *
  * Threads are not stopped for the clone() itself: between BEGIN and it the C library takes
  * locks of its own, which a stopped thread might have.
@@ -24,17 +23,13 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/ktime.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
 #include "gcheap.h"
 
 #define WINDOW_TICKS	(30 * HZ)
 #define WATCH_TICKS	(HZ / 10)	/* from one look at a window's thread to the next */
-#define STOP_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
-#define TRIES		20	/* to stop the threads, and find no new page */
 
 /** gch_fork_here() - the window is open, and the calling thread's */
 bool gch_fork_here(const struct gch *g)
@@ -334,209 +329,6 @@ int gch_fork_end(struct gch *g)
 
 /* ---- COPY */
 
-/** gch_copy_may_go_on() - 0, -EINTR: a fatal signal, -ENXIO: a heap is dead, or the child gone */
-int gch_copy_may_go_on(const struct gch *to, const struct gch *from)
-{
-	/* It may be gone before it has mapped its heap. */
-	if (READ_ONCE(from->dead) || READ_ONCE(to->dead) ||
-	    !atomic_read(&to->fork.heir->mm_users))
-		return -ENXIO;
-	return fatal_signal_pending(current) ? -EINTR : 0;
-}
-
-/* What the program has chosen, what has been counted, and what follows from that. */
-static void copy_settings(struct gch *to, struct gch *from)
-{
-	to->verify = from->verify;
-	to->concurrent = from->concurrent;
-	to->check = from->check;
-	to->release = from->release;
-	to->mesh = from->mesh;
-	to->evacuate = from->evacuate;
-	to->young = from->young;
-	to->workers = from->workers;
-	to->pause_budget = from->pause_budget;
-	to->track.way = from->track.way;
-	to->tidy.percent = from->tidy.percent;
-	env_lock(&from->core.lock);
-	to->pace = from->pace;
-	/* Its marking is not complete before it has a thread of its own that says what that did. */
-	to->callback.lost = from->callback.lost || from->callback.thread != GCH_NO_SLOT;
-	gch_stat_copy(to, from);
-	env_unlock(&from->core.lock);
-}
-
-/* Cycles are counted on from there, and are held for the same reasons. */
-static void copy_requests(struct gch *to, struct gch *from)
-{
-	struct gch_requests *q = &from->req, *t = &to->req;
-	u64 tried, good;
-	u32 hold;
-
-	spin_lock(&q->wait.lock);
-	tried = q->tried;
-	good = q->good;
-	hold = q->hold;
-	spin_unlock(&q->wait.lock);
-	spin_lock(&t->wait.lock);
-	t->asked = tried;
-	t->begun = tried;
-	t->tried = tried;
-	t->good = good;
-	t->hold = hold;
-	spin_unlock(&t->wait.lock);
-}
-
-static int copy_span(struct gch *to, struct gch *from, u32 id)
-{
-	u32 fills = 0;
-	int err;
-
-	do {
-		env_lock(&to->core.lock);
-		err = gch_copy_span(&to->core, &from->core, id);
-		env_unlock(&to->core.lock);
-	} while (err == -ENOMEM && gch_reserve_fill(&to->core, &fills));
-	return err;
-}
-
-/* The number of the next span from a slot on, or @from->core.top. */
-static u32 next_span(const struct gch *g, u32 id)
-{
-	u32 first;
-
-	while (id < g->core.top && !gch_span_at(&g->core, id, &first)) {
-		if (!gch_chunk(&g->core, id / GCHEAP_CHUNK_SLOTS))
-			id |= GCHEAP_CHUNK_SLOTS - 1;
-		id++;
-	}
-	return min(id, g->core.top);
-}
-
-static u32 span_after(const struct gch *g, u32 id)
-{
-	return next_span(g, id + gch_desc(&g->core, id)->nslots);
-}
-
-static int copy_spans(struct gch *to, struct gch *from)
-{
-	int err = 0;
-	u32 id;
-
-	for (id = next_span(from, 0); id < from->core.top; id = span_after(from, id)) {
-		err = gch_copy_may_go_on(to, from) ?: copy_span(to, from, id);
-		if (err)
-			break;
-		cond_resched();
-	}
-	return err;
-}
-
-/* World stopped, all memory at hand. */
-static void copy_cells(struct gch *to, struct gch *from)
-{
-	u32 id;
-
-	env_lock(&to->core.lock);
-	for (id = next_span(from, 0); id < from->core.top; id = span_after(from, id)) {
-		gch_copy_cells(&to->core, &from->core, id);
-		cond_resched();
-	}
-	gch_copy_end(&to->core, &from->core);
-	gch_copy_shared(to);
-	gch_pace_plan(to);
-	gch_cycle_verify(to);
-	gch_stat_publish(to);
-	env_unlock(&to->core.lock);
-}
-
-/* What is in the spans, at one moment: 0, -EAGAIN, -ENOMEM, -EINTR, -ENXIO. */
-static int copy_stopped(struct gch *to, struct gch *from)
-{
-	int err = gch_copy_frames(to, from) ?: gch_world_stop(&from->world, STOP_TIMEOUT_NS);
-
-	if (err)
-		return err;
-	gch_stress_point();
-	err = gch_copy_contents(to, from);
-	if (!err)
-		copy_cells(to, from);
-	gch_world_start(&from->world);
-	return err;
-}
-
-static int copy_heap(struct gch *to, struct gch *from)
-{
-	int err, tries = 0;
-
-	copy_settings(to, from);
-	err = gch_copy_begin(&to->core, &from->core) ?: copy_spans(to, from) ?:
-		gch_roots_copy(&to->roots, &from->roots);
-	if (err)
-		return err;
-	do
-		err = copy_stopped(to, from);
-	while (err == -EAGAIN && ++tries < TRIES && !gch_copy_may_go_on(to, from));
-	return err;
-}
-
-/*
- * Structure stays as it is from here on (I1). So do the pages: if the heap dies now the collector
- * sees, with the lock, that they are in use; if it is dead we do.
- */
-static int close_heap(struct gch *g)
-{
-	int err = gch_lock_thawed(g);
-
-	if (err)
-		return err;
-	if (READ_ONCE(g->dead))
-		err = -ENXIO;
-	else
-		WRITE_ONCE(g->core.closed, true);
-	env_unlock(&g->core.lock);
-	return err;
-}
-
-static void reopen_heap(struct gch *g)
-{
-	env_lock(&g->core.lock);
-	WRITE_ONCE(g->core.closed, false);
-	env_unlock(&g->core.lock);
-	wake_up_all(&g->thawed);
-	if (READ_ONCE(g->dead))
-		gch_collector_wake(g);	/* to give its pages back, which it could not */
-}
-
-static int copy_closed(struct gch *to, struct gch *from)
-{
-	int err = close_heap(from);
-
-	if (err)
-		return err;
-	err = copy_heap(to, from);
-	reopen_heap(from);
-	return err;
-}
-
-static int copy(struct gch *to, struct gch *from)
-{
-	int err;
-
-	copy_requests(to, from);
-	err = copy_closed(to, from);
-	if (err) {
-		gch_tables_drop(to);	/* nobody comes further than that flag */
-		return err;
-	}
-	smp_store_release(&to->ready, true);	/* as in do_setup() */
-	/* It may have died since that was last looked at: pairs with gch_kill(). */
-	smp_mb();
-	if (READ_ONCE(to->dead))
-		gch_collector_wake(to);
-	return 0;
-}
-
 /** gch_fork_copy() - give the child that was born in the window a copy of the heap, and end it */
 int gch_fork_copy(struct gch *g)
 {
@@ -548,7 +340,7 @@ int gch_fork_copy(struct gch *g)
 		return -ESRCH;
 	unwatch(g);
 	gch_world_fork_end(&g->world);
-	err = to->fork.heir ? copy(to, g) : -ECHILD;
+	err = to->fork.heir ? gch_copy(to, g) : -ECHILD;
 	tell_child(to, err);
 	gch_put(to);
 	open_again(g);

@@ -433,6 +433,10 @@ bool gch_await_shown(struct gch *g);
 int gch_await_finalized(struct gch *g);
 int gch_link_call(struct gch *g, struct gcheap_link *a);
 
+/* copy.c */
+int gch_copy_may_go_on(const struct gch *to, const struct gch *from);
+int gch_copy(struct gch *to, struct gch *from);
+
 /* fork.c */
 /** struct gch_fork_arg - the call's @u; BEGIN: the file it has @made, for a window of @g */
 struct gch_fork_arg {
@@ -450,7 +454,6 @@ int gch_fork_begin(struct file *file, struct gch_fork_arg *a);
 void gch_fork_told(struct gch_fork_arg *a, bool told);
 int gch_fork_end(struct gch *g);
 int gch_fork_copy(struct gch *g);
-int gch_copy_may_go_on(const struct gch *to, const struct gch *from);
 int gch_fork_adopt(struct gch *g, struct gcheap_adopt *a);
 struct mm_struct *gch_fork_heir(const struct gch *g);
 void gch_fork_born(struct gch *g, struct mm_struct *mm);
