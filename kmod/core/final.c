@@ -508,7 +508,7 @@ void gch_final_looked(struct gch_heap *h, u32 steps)
 	}
 }
 
-/** gch_final_freed_first() - the first queued object has been freed: it goes without being fetched */
+/** gch_final_freed_first() - the first queued object has been freed: nobody will fetch it */
 bool gch_final_freed_first(const struct gch_heap *h)
 {
 	const struct gch_finals *f = &h->finals;
