@@ -103,7 +103,7 @@ TEST(marks_in_its_own_time)
 	lend_one(&l);
 	collect_some();
 	CHECK(!pthread_getcpuclockid(l.thread, &clock));
-	ran = proc_cpu_ns(clock);
+	ran = proc_clock_ns(clock);
 	end_one(&l);
 	diag("%d cycles: marked for %" PRIu64 " us, ran for %" PRIu64, CYCLES,
 	     (uint64_t)l.arg.ns / 1000, ran / 1000);

@@ -666,12 +666,17 @@ static void checks_order(void *arg)
 	CHECK_EQ(gcheap_verify(), 0);
 }
 
-TEST(others_change_objects_under_a_lock)
+static void make_turned(void)
 {
 	for (int i = 0; i < 16; i++)
 		for (int k = 0; k < 100; k++)
 			turned[i] = push(turned[i], k);
 	CHECK_EQ(pthread_atfork(takes_order, leaves_order, leaves_order), 0);
+}
+
+TEST(others_change_objects_under_a_lock)
+{
+	make_turned();
 	with_threads(turns, checks_order, 8);
 	one_way();
 }
@@ -1185,6 +1190,166 @@ TEST(many_generations)
 	maps_at_first = mappings();
 	in_child(descends, (void *)6);
 	CHECK_EQ(mappings(), maps_at_first);
+}
+
+/* ---- many forks of a large heap */
+
+#define BLOCK_WORDS	256	/* two a page */
+
+struct block {
+	struct block *next;
+	uint64_t first, rest[BLOCK_WORDS - 3], last;
+};
+
+static struct block *blocks;
+
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+	const char *s = getenv(name);
+
+	return s && *s ? strtoull(s, NULL, 0) : otherwise;
+}
+
+static void make_blocks(uint64_t bytes)
+{
+	for (; bytes >= sizeof(struct block); bytes -= sizeof(struct block)) {
+		struct block *b = gcheap_alloc(sizeof(*b));
+
+		CHECK(b);
+		b->next = blocks;
+		blocks = b;
+	}
+}
+
+/* Each page. */
+static void write_blocks(uint64_t value)
+{
+	for (struct block *b = blocks; b; b = b->next) {
+		b->first = value;
+		b->last = value * MAGIC;
+	}
+}
+
+static void blocks_are(uint64_t value)
+{
+	for (const struct block *b = blocks; b; b = b->next) {
+		CHECK_EQ(b->first, value);
+		CHECK_EQ(b->last, value * MAGIC);
+	}
+}
+
+/** struct round - a fork: what it is the how manyth, and what the parent's blocks say */
+struct round {
+	uint64_t number, value;
+	int written[2];		/* a pipe: a byte when the parent has changed them */
+};
+
+static void writes_every_page(const struct round *r)
+{
+	write_blocks(r->number ^ ~0ull);
+	garbage(1000);
+	CHECK_EQ(gcheap_collect(), 0);
+	blocks_are(r->number ^ ~0ull);
+}
+
+static void keeps_what_was(const struct round *r)
+{
+	char byte;
+
+	CHECK_EQ(read(r->written[0], &byte, 1), 1);
+	blocks_are(r->value);
+}
+
+static void runs_round(void *arg)
+{
+	const struct round *r = arg;
+
+	switch (r->number % 4) {
+	case 0:			/* touches nothing */
+		return;
+	case 1:
+		writes_every_page(r);
+		return;
+	case 2:
+		keeps_what_was(r);
+		return;
+	default:
+		checks_order(NULL);
+	}
+}
+
+static uint64_t one_round(struct round *r)
+{
+	uint64_t begin = proc_clock_ns(CLOCK_MONOTONIC);
+	pid_t pid = forked(runs_round, r);
+	uint64_t took = proc_clock_ns(CLOCK_MONOTONIC) - begin;
+
+	if (r->number % 4 == 2) {
+		write_blocks(++r->value);
+		CHECK_EQ(write(r->written[1], "", 1), 1);
+	}
+	blocks_are(r->value);
+	await(pid);
+	blocks_are(r->value);
+	return took;
+}
+
+/* Memory beside the heap's pages, with nobody at it. */
+static long beside(void)
+{
+	CHECK_EQ(gcheap_compact(), 0);
+	sleep(1);
+	return charged() - now().resident_bytes;
+}
+
+static void start_turning(pthread_t t[2])
+{
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&t[i], NULL, i ? pushes : turns, NULL), 0);
+}
+
+static void stop_turning(pthread_t t[2])
+{
+	WRITE_ONCE(stop, true);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(t[i], NULL), 0);
+	WRITE_ONCE(stop, false);
+}
+
+/* FORKS (8) of them, with MIB (8) in the heap and two threads that change what is in it. */
+TEST(many_forks)
+{
+	uint64_t forks = number("FORKS", 8), ns = 0;
+	struct round r = { .value = 1 };
+	int maps, fds;
+	pthread_t t[2];
+	long before, after;
+
+	alarm(0);	/* the machine's limit will do */
+	enter_cgroup();
+	make_turned();
+	make_blocks(number("MIB", 8) << 20);
+	write_blocks(r.value);
+	CHECK_EQ(pipe(r.written), 0);
+	start_turning(t);
+	one_round(&r);
+	stop_turning(t);
+	before = beside();
+	maps = mappings();
+	fds = descriptors();
+	start_turning(t);
+	for (r.number = 1; r.number <= forks; r.number++)
+		ns += one_round(&r);
+	stop_turning(t);
+	one_way();
+	CHECK_EQ(gcheap_verify(), 0);
+	CHECK_EQ(descriptors(), fds);
+	CHECK(mappings() <= maps + 6);	/* as above */
+	after = beside();
+	diag("%lu forks, %lu ms each; %lu pages in the end; %lu cycles; %ld KiB beside, then %ld",
+	     forks, ns / forks / 1000000, now().resident_bytes >> 12, now().cycles,
+	     before >> 10, after >> 10);
+	CHECK(after < before + (4 << 20));
 }
 
 /* ---- killed on the way */

@@ -41,8 +41,8 @@ static inline bool proc_sleeps_in(pid_t tid, long call)
 	return in == call;
 }
 
-/* The time a thread has run, by its clock. */
-static inline uint64_t proc_cpu_ns(clockid_t clock)
+/* What a clock says: the time a thread has run, say. */
+static inline uint64_t proc_clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
