@@ -206,7 +206,7 @@ int gch_dl_apply(void)
 	struct gch_walk w = { .failed = false };
 	int err = -ENOMEM;
 
-	dl_iterate_phdr(gch_walk_object, &w);
+	gch_walk(gch_walk_object, &w);
 	if (!w.failed)
 		err = gch_dl_apply_walk(&w);
 	gch_vec_free(&w.data);
@@ -226,7 +226,7 @@ int gch_dl_check(void)
 {
 	bool changed = false;
 
-	dl_iterate_phdr(gch_dl_counts, &changed);
+	gch_walk(gch_dl_counts, &changed);
 	return unlikely(changed) ? gch_dl_apply() : 0;
 }
 

@@ -67,14 +67,33 @@ static void gch_signals_restore(void)
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
+/*
+ * No walk over shared objects is under way, and the caller has all locks, of which it has
+ * *@held, if any. Return: false: it has none, and waits for *@held, or for a while.
+ */
+static bool gch_fork_try(pthread_mutex_t **held)
+{
+	if (!gch_walks_bar(true)) {
+		if (*held)
+			pthread_mutex_unlock(*held);
+		*held = NULL;
+		return false;
+	}
+	*held = gch_locks_try(*held);
+	if (*held)
+		gch_walks_open();
+	return !*held;
+}
+
 /* While it waits it may be stopped, by a signal, by the one that has the lock. */
 static void gch_fork_lock(void)
 {
 	pthread_mutex_t *taken = NULL;
 
-	while ((taken = gch_locks_try(taken))) {
+	while (!gch_fork_try(&taken)) {
 		gch_signals_restore();
-		pthread_mutex_lock(taken);
+		if (taken)
+			pthread_mutex_lock(taken);
 		gch_signals_block();
 	}
 }
@@ -125,8 +144,10 @@ void gch_fork_parent(void)
 	for (int i = 0; i < GCH_HEAPS && gch_fork_locked; i++)
 		if (gch_forking.fd[i] >= 0)
 			gch.heap[i]->backend.ops->forked(&gch.heap[i]->backend, gch_forking.fd[i]);
-	if (gch_fork_locked)
+	if (gch_fork_locked) {
 		gch_locks_drop();
+		gch_walks_open();
+	}
 	gch_fork_end();
 }
 
@@ -251,6 +272,7 @@ void gch_fork_child(void)
 		gch_fork_heap(i);
 	if (gch_fork_locked)
 		gch_fork_closing();
+	gch_walks_forked();
 	gch_locks_renew();
 	gch_start_lock_forked();
 	gch_fork_give_back();

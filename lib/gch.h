@@ -19,7 +19,8 @@
  * start_lock, under which finalizers run if malloc() is the collector's (see lock.c). libgc's other
  * locks are taken within start_lock and the allocation lock.
  * The loader's own lock is taken under dl_lock and under none of the others,
- * since it is held when callbacks of dl_iterate_phdr() allocate.
+ * since it is held when callbacks of dl_iterate_phdr() allocate. Who forks has to find it free:
+ * see walk.c.
  */
 #ifndef GCH_H
 #define GCH_H
@@ -379,6 +380,14 @@ int gch_dlclose(void *object);
 void gch_tls_setup(void);
 bool gch_tls_note(struct gch_vec *modules, uint32_t module, size_t bytes, const void *block);
 int gch_tls_tell(struct gcheap *h, const struct gch_vec *modules);
+
+/* ---- walk.c */
+
+struct dl_phdr_info;
+int gch_walk(int (*fn)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
+bool gch_walks_bar(bool wait);
+void gch_walks_open(void);
+void gch_walks_forked(void);
 
 /* ---- lock.c */
 

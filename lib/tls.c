@@ -35,7 +35,7 @@ void gch_tls_setup(void)
 		info(&size, &align);
 		size = size > gch.tls_above ? size - gch.tls_above : 0;
 	} else {
-		dl_iterate_phdr(gch_add_tls, &size);
+		gch_walk(gch_add_tls, &size);
 	}
 	gch.tls_below = size < GCH_TLS_MOST ? (size + 7) & ~7ul : GCH_TLS_MOST;
 }

@@ -727,6 +727,20 @@ TEST(others_fork)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
+/* The loader has a lock for that, which a child would have taken for ever. */
+static void *looks_for_libraries(void *arg)
+{
+	while (!READ_ONCE(stop))
+		CHECK_EQ(gcheap_dl_refresh(), 0);
+	return NULL;
+}
+
+TEST(others_look_for_libraries)
+{
+	make(LENGTH);
+	with_threads(looks_for_libraries, uses, 30);
+}
+
 static void *makes_finalizers(void *arg)
 {
 	int *one = gcheap_alloc(sizeof(*one));

@@ -155,7 +155,7 @@ static int bdw_data_apply(void)
 	bdw_data_watch();
 	pthread_mutex_unlock(&gch.lock);
 	WRITE_ONCE(bdw_data.no_dls, READ_ONCE(GC_no_dls));
-	dl_iterate_phdr(bdw_refuse_segments, &refused);
+	gch_walk(bdw_refuse_segments, &refused);
 	pthread_mutex_lock(&gch.lock);
 	gch_vec_free(&bdw_data.refused);
 	bdw_data.refused = refused;

@@ -127,7 +127,7 @@ static bool bdw_is_visible(const void *p)
 	if (gch_heap_at(p))
 		return bdw_in_scanned_object(p);
 	return !__libc_single_threaded || bdw_on_stack(p) ||
-	       dl_iterate_phdr(bdw_tls_block, &p) || bdw_is_scanned(p);
+	       gch_walk(bdw_tls_block, &p) || bdw_is_scanned(p);
 }
 
 GCH_API void *GC_is_visible(void *p)

@@ -291,6 +291,17 @@ static bool bdw_locks_try(void)
 	return true;
 }
 
+/* Nor must it be in a walk over shared objects: the caller may fork before it goes on. */
+static bool bdw_all_try(void)
+{
+	if (!gch_walks_bar(false))
+		return false;
+	if (bdw_locks_try())
+		return true;
+	gch_walks_open();
+	return false;
+}
+
 static bool bdw_is_other(const struct bdw_member *m)
 {
 	return m->tid && m != bdw_self;
@@ -323,12 +334,13 @@ static int bdw_stop_try(struct dl_phdr_info *info, size_t size, void *stopping)
 
 	if (!bdw_trylock())
 		return BDW_AGAIN;
-	if (!bdw_locks_try()) {
+	if (!bdw_all_try()) {
 		bdw_unlock();
 		return BDW_AGAIN;
 	}
 	bdw_stop_those(s);
 	bdw_locks_leave(bdw_locks(), s->why == BDW_STOPPED);
+	gch_walks_open();
 	return BDW_DONE;
 }
 
