@@ -438,7 +438,7 @@ TEST(mark_bits)
 #define SLOTS		300
 
 static volatile int over;
-static int cycles = 1000;
+static int cycles = 400;
 
 static struct more *tables[THREADS];
 
