@@ -738,7 +738,7 @@ static void *looks_for_libraries(void *arg)
 TEST(others_look_for_libraries)
 {
 	make(LENGTH);
-	with_threads(looks_for_libraries, uses, 30);
+	with_threads(looks_for_libraries, uses, 12);
 }
 
 static void *makes_finalizers(void *arg)
