@@ -69,7 +69,7 @@ static void gch_signals_restore(void)
 
 /*
  * No walk over shared objects is under way, and the caller has all locks, of which it has
- * *@held, if any. Return: false: it has none, and waits for *@held, or for a while.
+ * *@held, if any. Return: false: it has none, and is to wait for *@held unless that is NULL.
  */
 static bool gch_fork_try(pthread_mutex_t **held)
 {
