@@ -1,33 +1,7 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Shared objects that come and go, with pointers in their data and nowhere else. */
 #include "../../../selftests/tap.h"
-#include "count.h"
-#include <time.h>
-
-#define WORDS	4	/* the object has room for so many of each kind */
-
-static void *open_object(void)
-{
-	char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	void *object;
-
-	CHECK(n > 0);
-	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/dl.so");
-	object = dlopen(path, RTLD_NOW);
-	if (!object)
-		FAIL("%s", dlerror());
-	return object;
-}
-
-static void **words_of(void *object, const char *function)
-{
-	void **(*address)(void) = (void **(*)(void))dlsym(object, function);
-
-	CHECK(address);
-	return address();
-}
+#include "dl.h"
 
 static NOINLINE void fill(void *object, const char *function)
 {
@@ -170,53 +144,6 @@ TEST(objects_may_be_refused)
 	fill(object, "dl_data_address");
 	counted_kept();
 	check(object, "dl_data_address");
-}
-
-/* ---- while others collect */
-
-static volatile int stop;
-
-static void *opener(void *arg)
-{
-	while (!stop) {
-		void *object = open_object(), **words = words_of(object, "dl_bss_address");
-
-		counted_make(words, WORDS);
-		for (int i = 0; i < 20; i++)
-			memset(GC_MALLOC(64), 0x22, 64);
-		counted_check(words, WORDS);
-		CHECK_EQ(dlclose(object), 0);
-	}
-	return arg;
-}
-
-static void through_collections(void)
-{
-	pthread_t t[2];
-
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, opener, NULL), 0);
-	for (time_t end = time(NULL) + 4; time(NULL) < end; usleep(5000))
-		GC_gcollect();
-	stop = 1;
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(pthread_join(t[i], NULL), 0);
-}
-
-TEST(objects_come_and_go_through_collections)
-{
-	GC_INIT();
-	through_collections();
-}
-
-/* The same with parts of the program excluded, which has the objects looked at. */
-TEST(objects_come_and_go_and_are_looked_at)
-{
-	static void *part[WORDS];
-
-	GC_INIT();
-	GC_exclude_static_roots(part + 1, part + 2);
-	through_collections();
 }
 
 TEST_MAIN

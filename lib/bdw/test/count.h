@@ -12,6 +12,7 @@
 
 #define COUNTED		32
 #define NOINLINE	__attribute__((noinline, noclone))
+#define UNUSED		__attribute__((unused))
 
 static int counted_gone;
 
@@ -59,13 +60,13 @@ static NOINLINE void counted_collect(void)
 	}
 }
 
-static NOINLINE void counted_kept(void)
+UNUSED static NOINLINE void counted_kept(void)
 {
 	counted_collect();
 	CHECK_EQ(counted_gone, 0);
 }
 
-static NOINLINE void counted_dropped(int n)
+UNUSED static NOINLINE void counted_dropped(int n)
 {
 	counted_collect();
 	diag("%d of %d gone", counted_gone, n);
