@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Links: words that become 0 when an object dies, wherever they are. */
 #include "raw.h"
+#include "uffd.h"
 
-#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -354,36 +354,22 @@ TEST(not_resident_stopped)
 	memory_away(0);
 }
 
-/* Memory that never comes, since nobody brings it: it is not waited for more than a moment. */
-static uint64_t *never_there(size_t pages)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	uint64_t *p = mmap(NULL, pages * 4096, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	CHECK(p != MAP_FAILED);
-	if (fd < 0)
-		SKIP("no userfaultfd");
-	r.range.start = (uintptr_t)p;
-	r.range.len = pages * 4096;
-	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &r), 0);
-	return p;
-}
-
-/* Nor does it keep others, which come after it, from being brought in. */
+/*
+ * Memory that never comes is not waited for more than a moment, nor does it keep others, which
+ * come after it, from being brought in.
+ */
 TEST(never_resident)
 {
 	enum { N = 8 };
 	int fd = memfd_create("links", 0), i;
 	uint64_t *never, *p;
+	void *hole;
 	uintptr_t a = 0;
 
 	CHECK(!ftruncate(fd, 4096));
 	start();
-	never = never_there(N);
+	uffd_hole(&hole, N * 4096);
+	never = hole;
 	for (i = 0; i < N; i++) {
 		a = (uintptr_t)raw_take(&h, leaf);
 		CHECK_EQ(set(SHORT, &never[i * 512], a), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Registered ranges: ambiguous, precise, shadow stacks, fibers; and ones that go. */
 #include "raw.h"
-#include <linux/userfaultfd.h>
+#include "uffd.h"
 #include <poll.h>
 
 static struct raw h;
@@ -310,22 +310,13 @@ TEST(range_beyond_the_end_of_a_file)
  */
 TEST(userfaultfd)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct gcheap_event e;
 	uint64_t begin;
-	char *area;
+	void *area;
 	int fd;
 
 	start();
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (fd < 0)
-		SKIP("no userfaultfd");
-	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	area = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	r.range.start = (uintptr_t)area;
-	r.range.len = 4 * 4096;
-	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &r), 0);
+	fd = uffd_hole(&area, 4 * 4096);
 	uint32_t id = raw_root(&h, 0, area, 4 * 4096, NULL);
 
 	begin = now_ns();
