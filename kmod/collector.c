@@ -393,7 +393,8 @@ static int cycle(struct gch *g, u32 want)
 		return err;
 	if (want & GCH_WANT_COMPACT) {
 		gch_release_all(g);
-		err = evacuate(g, true);
+		if (want & GCH_WANT_MOVE || !g->core.param.precise_only)
+			err = evacuate(g, true);
 		if (err)
 			return err;
 		gch_compact(g, GCH_SQUEEZE);
@@ -499,8 +500,8 @@ static void collect(struct work_struct *work)
 		g->req.result = err;
 		if (!err)
 			g->req.good = g->req.begun;
-		else
-			g->req.want |= want;	/* one that is good has done what was asked */
+		else	/* one that is good has done what was asked; that call may be over */
+			g->req.want |= want & ~GCH_WANT_MOVE;
 		g->req.tried = g->req.begun;
 		spin_unlock(&g->req.wait.lock);
 		wake_up_all(&g->req.wait);
@@ -634,7 +635,8 @@ int gch_collect(struct gch *g, bool wait, u32 want, u64 *cycle)
  */
 int gch_collect_for_room(struct gch *g, bool memory)
 {
-	u64 n = request(g, false, GCH_WANT_FULL | (memory ? GCH_WANT_COMPACT : 0));
+	u64 n = request(g, false, GCH_WANT_FULL |
+			(memory ? GCH_WANT_COMPACT | GCH_WANT_MOVE : 0));
 
 	if (!n || gch_fork_here(g))
 		return -ENOMEM;

@@ -69,6 +69,8 @@ struct gch_events {
 enum {				/* gch_requests.want */
 	GCH_WANT_FULL		= 1,	/* not a young cycle: all that is dead is to be found */
 	GCH_WANT_COMPACT	= 2,	/* all that it leaves without use is to go */
+	GCH_WANT_MOVE		= 4,	/* and objects may move, with precise roots only as well:
+					 * who asks is in a call that allows that */
 };
 
 enum {				/* gch_fork.state */

@@ -695,7 +695,7 @@ static int do_collect(struct gch *g, union gch_arg *arg)
 	u32 flags = arg->collect.flags, want = 0;
 
 	if (flags & GCHEAP_COLLECT_COMPACT)
-		want = GCH_WANT_COMPACT | GCH_WANT_FULL;
+		want = GCH_WANT_COMPACT | GCH_WANT_FULL | GCH_WANT_MOVE;
 	else if (!(flags & GCHEAP_COLLECT_YOUNG))
 		want = GCH_WANT_FULL;
 	return gch_collect(g, flags & GCHEAP_COLLECT_WAIT, want, &arg->collect.cycle);

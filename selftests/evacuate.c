@@ -2,6 +2,7 @@
 /* Objects that move: all that refers to them follows, whatever the program does meanwhile. */
 #include "raw.h"
 #include "proc.h"
+#include "uffd.h"
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -174,6 +175,27 @@ TEST(turned_off)
 	intact();
 	raw_param(&h, GCHEAP_PARAM_EVACUATE, 1);
 	compact_until(1);
+	intact();
+}
+
+/* The program asked for it, and is in no such call any more when the next attempt is made. */
+TEST(what_failed_is_not_made_up_for)
+{
+	uint32_t root;
+	void *hole;
+	int fd;
+
+	fill(GCHEAP_SETUP_PRECISE_ONLY);
+	raw_collect(&h);
+	fd = uffd_hole(&hole, 4096);
+	root = raw_root(&h, 0, hole, 4096, NULL);
+	CHECK_ERR(raw_try_collect_as(&h, GCHEAP_COLLECT_COMPACT), EAGAIN);
+	raw_root_del(&h, root);
+	close(fd);
+	raw_collect(&h);
+	CHECK_EQ(raw_status(&h).moved_objects, 0);
+	intact();
+	compact_until(KEPT * 9 / 10);
 	intact();
 }
 
