@@ -720,6 +720,17 @@ static int await_idle(struct gch *g, u64 n)
 	return err;
 }
 
+/* One reason not to collect more, or less: 0 or -EINVAL; wait.lock held. */
+static int hold_count(struct gch_requests *q, int delta, u32 *count)
+{
+	bool bad = delta < 0 ? !q->hold : q->hold == U32_MAX;
+
+	if (!bad)
+		q->hold += delta;
+	*count = q->hold;
+	return bad ? -EINVAL : 0;
+}
+
 /**
  * gch_hold() - count reasons not to collect by oneself
  *
@@ -730,15 +741,11 @@ static int await_idle(struct gch *g, u64 n)
 int gch_hold(struct gch *g, int delta, u32 *count)
 {
 	struct gch_requests *q = &g->req;
-	int err = 0;
 	u64 asked;
+	int err;
 
 	spin_lock(&q->wait.lock);
-	if ((delta < 0 && !q->hold) || (delta > 0 && q->hold == U32_MAX))
-		err = -EINVAL;
-	else
-		q->hold += delta;
-	*count = q->hold;
+	err = hold_count(q, delta, count);
 	asked = q->asked;
 	spin_unlock(&q->wait.lock);
 	if (err || delta < 0)
@@ -746,7 +753,7 @@ int gch_hold(struct gch *g, int delta, u32 *count)
 	err = await_idle(g, asked);
 	if (err) {
 		spin_lock(&q->wait.lock);
-		*count = --q->hold;
+		hold_count(q, -1, count);	/* if nobody has taken it off meanwhile */
 		spin_unlock(&q->wait.lock);
 	}
 	return err;

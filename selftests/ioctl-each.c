@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Good and bad arguments of each ioctl that has no test program to itself. */
 #include "raw.h"
+#include <sched.h>
 
 static int create(struct raw *h, struct gcheap_cache_create c)
 {
@@ -395,6 +396,64 @@ TEST(hold)
 	CHECK_EQ(hold(&h, 1, &n), 0);
 	raw_collect(&h);
 	CHECK(raw_status(&h).cycles >= 1);
+}
+
+static struct raw *held;
+static void **volatile list;
+
+static int holds(void *unused)
+{
+	unsigned int n;
+
+	return hold(held, 1, &n);
+}
+
+static void *collects(void *unused)
+{
+	raw_try_collect(held);
+	return NULL;
+}
+
+/* Return: whether it was killed before the collection had ended. */
+static bool kill_who_holds(struct raw *h)
+{
+	static char stack[65536];
+	pthread_t t = spawn(collects, NULL);
+	unsigned int n;
+	int status;
+	pid_t pid;
+
+	while (!raw_status(h).phase)
+		sched_yield();
+	pid = clone(holds, stack + sizeof(stack), CLONE_VM | CLONE_FILES | SIGCHLD, NULL);
+	CHECK(pid > 0);
+	while (hold(h, -1, &n))
+		sched_yield();
+	CHECK_EQ(n, 0);
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	return WIFSIGNALED(status);
+}
+
+/* Who waits for a collection's end takes back then what nobody else has. */
+TEST(hold_by_a_process_that_is_killed)
+{
+	struct raw h = raw_open(0);
+	unsigned int cache = raw_cache(&h, GCHEAP_CONSERVATIVE, 64), n;
+
+	held = &h;
+	for (int i = 0; i < 200000; i++) {
+		void **cell = raw_take(&h, cache);
+
+		*cell = list;
+		list = cell;
+	}
+	do {
+		CHECK_ERR(hold(&h, -1, &n), EINVAL);
+	} while (!kill_who_holds(&h));
+	CHECK_ERR(hold(&h, -1, &n), EINVAL);
+	CHECK_EQ(n, 0);
 }
 
 TEST(roots)
