@@ -171,9 +171,12 @@ struct gch_local *gch_local(struct gcheap *h)
 	return likely(l) ? l : gch_local_new(h);
 }
 
+/* One that has been closed has none, though another heap may have come to its number. */
 struct gch_local *gch_local_if_any(struct gcheap *h)
 {
-	return gch_self ? gch_self->local[h->index] : NULL;
+	struct gch_local *l = gch_self ? gch_self->local[h->index] : NULL;
+
+	return likely(l && l->heap == h) ? l : NULL;
 }
 
 /*

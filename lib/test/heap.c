@@ -198,6 +198,28 @@ TEST(a_heap_is_closed_that_runs_finalizers)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
+static struct gcheap *other;
+
+static void replaces_its_heap(void *object, void *data)
+{
+	closes_its_heap(object, data);
+	other = gcheap_open(NULL);
+	CHECK(gcheap_heap_alloc(other, 600));
+}
+
+/* The other heap has the number of the one that is being allocated from. */
+TEST(a_heap_is_replaced_that_is_allocated_from)
+{
+	mock_use();
+	finalized_object(replaces_its_heap, NULL);
+	gcheap_finalizers_on_demand(0);
+	other = NULL;
+	CHECK(!gcheap_heap_alloc(shared, 600));
+	CHECK_EQ(errno, ENXIO);
+	CHECK(other);
+	CHECK_EQ(gcheap_close(other), 0);
+}
+
 static void *asks(void *arg)
 {
 	CHECK_EQ(gcheap_collect_start(), 0);
