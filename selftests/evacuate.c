@@ -182,13 +182,11 @@ TEST(turned_off)
 TEST(what_failed_is_not_made_up_for)
 {
 	uint32_t root;
-	void *hole;
 	int fd;
 
 	fill(GCHEAP_SETUP_PRECISE_ONLY);
 	raw_collect(&h);
-	fd = uffd_hole(&hole, 4096);
-	root = raw_root(&h, 0, hole, 4096, NULL);
+	root = raw_root(&h, 0, uffd_hole(4096, &fd), 4096, NULL);
 	CHECK_ERR(raw_try_collect_as(&h, GCHEAP_COLLECT_COMPACT), EAGAIN);
 	raw_root_del(&h, root);
 	close(fd);

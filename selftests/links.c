@@ -361,15 +361,13 @@ TEST(not_resident_stopped)
 TEST(never_resident)
 {
 	enum { N = 8 };
-	int fd = memfd_create("links", 0), i;
+	int fd = memfd_create("links", 0), nobody, i;
 	uint64_t *never, *p;
-	void *hole;
 	uintptr_t a = 0;
 
 	CHECK(!ftruncate(fd, 4096));
 	start();
-	uffd_hole(&hole, N * 4096);
-	never = hole;
+	never = uffd_hole(N * 4096, &nobody);
 	for (i = 0; i < N; i++) {
 		a = (uintptr_t)raw_take(&h, leaf);
 		CHECK_EQ(set(SHORT, &never[i * 512], a), 0);

@@ -316,7 +316,7 @@ TEST(userfaultfd)
 	int fd;
 
 	start();
-	fd = uffd_hole(&area, 4 * 4096);
+	area = uffd_hole(4 * 4096, &fd);
 	uint32_t id = raw_root(&h, 0, area, 4 * 4096, NULL);
 
 	begin = now_ns();

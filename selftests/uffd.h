@@ -11,22 +11,23 @@
 
 #include "tap.h"
 
-/* Return: its descriptor: when that is closed the memory is all zero. */
-static int uffd_hole(void **area, size_t bytes)
+/* @fd: its descriptor: when that is closed the memory is all zero */
+static void *uffd_hole(size_t bytes, int *fd)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	void *area;
 
-	if (fd < 0)
+	*fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (*fd < 0)
 		SKIP("no userfaultfd");
-	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	*area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(*area != MAP_FAILED);
-	r.range.start = (uintptr_t)*area;
+	CHECK_EQ(ioctl(*fd, UFFDIO_API, &api), 0);
+	area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(area != MAP_FAILED);
+	r.range.start = (uintptr_t)area;
 	r.range.len = bytes;
-	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &r), 0);
-	return fd;
+	CHECK_EQ(ioctl(*fd, UFFDIO_REGISTER, &r), 0);
+	return area;
 }
 
 #endif
