@@ -5,7 +5,7 @@
  */
 #include "raw.h"
 #include "proc.h"
-#include <dlfcn.h>
+#include "dl.h"
 #include <gcheap.h>
 #include <semaphore.h>
 
@@ -189,30 +189,10 @@ TEST(stack_of_a_thread)
 	in_thread(thread_with_stack);
 }
 
-static void *open_object(void)
-{
-	char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	void *o;
-
-	CHECK(n > 0);
-	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/dl.so");
-	o = dlopen(path, RTLD_NOW);
-	if (!o)
-		FAIL("%s", dlerror());
-	return o;
-}
-
-/* The object has room for four. */
 static void in_object(const char *function)
 {
-	void *o = open_object();
-	void **(*address)(void) = (void **(*)(void))dlsym(o, function);
-	void **words;
+	void *o = open_object(), **words = words_of(o, function);
 
-	CHECK(address);
-	words = address();
 	make();
 	for (int i = 0; i < 4; i++)
 		words[i] = UNHIDE(hidden[i]);

@@ -21,8 +21,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define UNUSED		__attribute__((unused))
-#define NOINLINE	__attribute__((noinline, noclone))
 #define RAW_HEAP	(64ull << 20)
 
 struct raw {

@@ -4,8 +4,8 @@
  * must keep it, and must keep it no longer.
  */
 #include "raw.h"
+#include "dl.h"
 #include <asm/prctl.h>
-#include <dlfcn.h>
 #include <link.h>
 #include <semaphore.h>
 #include <ucontext.h>
@@ -352,21 +352,6 @@ static void *in_dynamic_tls(void *arg)
 	words = dl_tls_address();
 	memset(words, 0, 4 * sizeof(*words));
 	return NULL;
-}
-
-static void *open_object(void)
-{
-	char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	void *object;
-
-	CHECK(n > 0);
-	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/dl.so");
-	object = dlopen(path, RTLD_NOW);
-	if (!object)
-		FAIL("%s", dlerror());
-	return object;
 }
 
 TEST(tls_of_a_dlopened_object)

@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define UNUSED		__attribute__((unused))
+#define NOINLINE	__attribute__((noinline, noclone))
 #define TAP_SECONDS	300	/* a test that takes longer hangs */
 #define TAP_SKIP	4
 

@@ -30,7 +30,7 @@ BDW_COMMON := $(filter-out bdw-here%,$(BDW_TESTS))
 BDW_TEST_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) -pthread
 BDW_TEST_CXXFLAGS := -std=gnu++14 $(CFLAGS) $(WARNINGS) -pthread
 
-$(O)/selftests/bdw-%: lib/bdw/test/bdw-%.c selftests/tap.h $(wildcard lib/bdw/test/*.h) | bdw
+$(O)/selftests/bdw-%: lib/bdw/test/bdw-%.c selftests/tap.h selftests/dl.h $(wildcard lib/bdw/test/*.h) | bdw
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BDW_TEST_CFLAGS) -o $@ $< -lgc -Wl,-rpath,'$$ORIGIN/../bdw'
 
@@ -42,7 +42,7 @@ $(O)/libgc/%: lib/bdw/test/%.cc selftests/tap.h
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(BDW_TEST_CXXFLAGS) -o $@ $< -lgccpp -lgc
 
-$(O)/libgc/%: lib/bdw/test/%.c selftests/tap.h $(wildcard lib/bdw/test/*.h)
+$(O)/libgc/%: lib/bdw/test/%.c selftests/tap.h selftests/dl.h $(wildcard lib/bdw/test/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BDW_TEST_CFLAGS) -o $@ $< -lgc
 

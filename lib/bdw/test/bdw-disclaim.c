@@ -11,7 +11,6 @@
 #include <gc/javaxfc.h>
 
 #define N		200	/* a few are kept by stale words */
-#define NOINLINE	__attribute__((noinline, noclone))
 #define MAGIC		0x600d600d600dl
 
 static void *volatile kept[N];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR LGPL-2.1-or-later
 /* Roots that the stand-in finds without being told, and libgc does not. */
 #include "../../../selftests/tap.h"
-#include "count.h"
+#include "dl.h"
 #include <linux/futex.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -104,22 +104,15 @@ TEST(tls_of_a_plain_thread)
 
 TEST(tls_of_an_object)
 {
-	char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	void *object, **words;
+	void **words;
 
-	CHECK(n > 0);
-	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/dl.so");
 	begin();
-	object = dlopen(path, RTLD_NOW);
-	CHECK(object);
-	words = ((void **(*)(void))dlsym(object, "dl_tls_address"))();
-	counted_make(words, 4);
+	words = words_of(open_object(), "dl_tls_address");
+	counted_make(words, WORDS);
 	counted_kept();
-	counted_check(words, 4);
-	forget(words, 4);
-	counted_dropped(4);
+	counted_check(words, WORDS);
+	forget(words, WORDS);
+	counted_dropped(WORDS);
 }
 
 /* ---- threads nobody told of */

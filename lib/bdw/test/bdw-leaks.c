@@ -10,7 +10,6 @@
 #include <gc/gc.h>
 
 #define N		24	/* of each sort, a few of which stale words may keep */
-#define NOINLINE	__attribute__((noinline, noclone))
 
 static void *volatile kept[N];
 

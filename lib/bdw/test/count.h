@@ -11,8 +11,6 @@
 #include <gc/gc.h>
 
 #define COUNTED		32
-#define NOINLINE	__attribute__((noinline, noclone))
-#define UNUSED		__attribute__((unused))
 
 static int counted_gone;
 
