@@ -178,7 +178,10 @@
 	X(copy_links) \
 	X(copy_meshed) \
 	X(copy_scribbled) \
-	X(copy_fails)
+	X(copy_fails_1st) \
+	X(copy_fails_2nd) \
+	X(copy_fails_3rd) \
+	X(copy_fails_4th)
 
 #define GCT_CYCLE_CASES(X)	\
 	X(cycle_smoke) \
@@ -194,7 +197,10 @@
 	X(verify_totals)
 
 #define GCT_FAIL_CASES(X)	\
-	X(fail_nth) \
+	X(fail_1st) \
+	X(fail_2nd) \
+	X(fail_3rd) \
+	X(fail_4th) \
 	X(fail_pressed) \
 	X(fail_pressed_two)
 

@@ -314,18 +314,17 @@ void gct_copy_scribbled(void)
 	sim_close(s);
 }
 
-/* Each allocation fails in turn: there is no copy then, and the other heap is as it was. */
-void gct_copy_fails(void)
+/* One in FAIL_PARTS allocations fails, from the @n-th on: no copy then, the heap as it was. */
+static void fails_from(long n)
 {
 	struct sim *s = sim_open(SIM_SIZE), *to = env_zalloc(sizeof(*to));
 	u64 before, count;
-	bool failed = true;
-	long n;
+	bool failed;
 
 	CHECK(to && fill(s));
 	count = sim_count(s);
 	before = gct_allocs();
-	for (n = 1; failed; n++) {
+	for (failed = true; failed; n += FAIL_PARTS) {
 		int err;
 
 		gct_fail_at(n);
@@ -338,9 +337,29 @@ void gct_copy_fails(void)
 		CHECK_EQ(gct_allocs(), before);
 		CHECK_EQ(sim_count(s), count);
 	}
-	gct_log("%ld failures", n - 2);
+	gct_log("failures up to %ld", n - 2 * FAIL_PARTS);
 	CHECK(n > 30);
 	sim_verify(s);
 	sim_close(s);
 	env_free(to);
+}
+
+void gct_copy_fails_1st(void)
+{
+	fails_from(1);
+}
+
+void gct_copy_fails_2nd(void)
+{
+	fails_from(2);
+}
+
+void gct_copy_fails_3rd(void)
+{
+	fails_from(3);
+}
+
+void gct_copy_fails_4th(void)
+{
+	fails_from(4);
 }

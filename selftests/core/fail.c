@@ -70,16 +70,16 @@ static void good_path(struct sim *s)
 	verify_anyway(s);
 }
 
-void gct_fail_nth(void)
+/* One in FAIL_PARTS allocations, from the @n-th on, until the path comes to its end without. */
+static void fail_from(long n)
 {
 	u64 before = gct_allocs();
 	struct sim *s;
 	bool failed;
-	long n;
 
 	s = env_zalloc(sizeof(*s));
 	CHECK(s);
-	for (n = 1, failed = true; failed; n++) {
+	for (failed = true; failed; n += FAIL_PARTS) {
 		u64 at_start = gct_allocs();
 
 		gct_fail_at(n);
@@ -91,10 +91,30 @@ void gct_fail_nth(void)
 		gct_fail_at(0);
 		CHECK_EQ(gct_allocs(), at_start);
 	}
-	gct_log("%ld failures", n - 2);
+	gct_log("failures up to %ld", n - 2 * FAIL_PARTS);
 	CHECK(n > 50);
 	env_free(s);
 	CHECK_EQ(gct_allocs(), before);
+}
+
+void gct_fail_1st(void)
+{
+	fail_from(1);
+}
+
+void gct_fail_2nd(void)
+{
+	fail_from(2);
+}
+
+void gct_fail_3rd(void)
+{
+	fail_from(3);
+}
+
+void gct_fail_4th(void)
+{
+	fail_from(4);
 }
 
 /*
