@@ -87,7 +87,7 @@ static __attribute__((noinline)) unsigned int watched_alive(void)
 }
 
 /* Stale copies in registers and stacks may keep a few. */
-static __attribute__((unused)) void expect_gone(unsigned int of)
+static UNUSED void expect_gone(unsigned int of)
 {
 	unsigned int alive;
 
@@ -96,7 +96,7 @@ static __attribute__((unused)) void expect_gone(unsigned int of)
 	CHECK(alive <= of / 4 + 1);
 }
 
-static __attribute__((unused)) void expect_alive(unsigned int n)
+static UNUSED void expect_alive(unsigned int n)
 {
 	churn();
 	CHECK_EQ(watched_alive(), n);

@@ -314,7 +314,10 @@ void gct_copy_scribbled(void)
 	sim_close(s);
 }
 
-/* One in FAIL_PARTS allocations fails, from the @n-th on: no copy then, the heap as it was. */
+/*
+ * The @n-th allocation fails, then each FAIL_PARTS-th from there in turn: there is no copy then,
+ * and the other heap is as it was.
+ */
 static void fails_from(long n)
 {
 	struct sim *s = sim_open(SIM_SIZE), *to = env_zalloc(sizeof(*to));

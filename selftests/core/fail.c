@@ -70,7 +70,7 @@ static void good_path(struct sim *s)
 	verify_anyway(s);
 }
 
-/* One in FAIL_PARTS allocations, from the @n-th on, until the path comes to its end without. */
+/* The @n-th allocation fails, then each FAIL_PARTS-th from there in turn, until none does. */
 static void fail_from(long n)
 {
 	u64 before = gct_allocs();

@@ -17,7 +17,7 @@
 #define SIM_ROOTS	16
 #define SIM_OUTSIDE	0x10000ull	/* words of the program's that are not in the heap */
 #define SIM_WORDS	64
-/* Cases for failing each allocation in turn: KUnit gives one five minutes, on a busy machine too. */
+/* Cases for failing each allocation in turn: KUnit gives one five minutes, however busy it is. */
 #define FAIL_PARTS	4
 
 /** struct sim_place - a thread's spans of a cache; its cursor is in the TCB */

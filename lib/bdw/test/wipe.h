@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-static __attribute__((noinline, noclone)) void wipe(void)
+static NOINLINE void wipe(void)
 {
 	volatile char space[16384];
 
