@@ -28,19 +28,37 @@ static bool bdw_span_at(uint32_t slot, struct bdw_span *span)
 	       span->s.state != GCHEAP_SPAN_MOVED;
 }
 
-/* The first span from a slot on. */
-static bool bdw_next_span(uint32_t slot, struct bdw_span *span)
+/* The first span from a slot on, below another. */
+static bool bdw_next_span(uint32_t slot, uint32_t end, struct bdw_span *span)
 {
-	uint32_t end = gch.heap0.backend.size >> GCHEAP_SLOT_SHIFT;
-
 	while (slot < end && !bdw_span_at(slot, span))
 		slot++;
 	return slot < end;
 }
 
+static uint32_t bdw_after_span(const struct bdw_span *span)
+{
+	return span->slot + (span->s.nslots ? span->s.nslots : 1);
+}
+
+/*
+ * Behind the last span there is now: others may allocate faster than objects are told of,
+ * and a walk up to where they have come to would never end.
+ */
+static uint32_t bdw_spans_end(void)
+{
+	uint32_t all = gch.heap0.backend.size >> GCHEAP_SLOT_SHIFT, end = 0;
+	struct bdw_span span;
+
+	while (bdw_next_span(end, all, &span))
+		end = bdw_after_span(&span);
+	return end;
+}
+
 #define bdw_each_span(span)						\
-	for (uint32_t bdw_at = 0; bdw_next_span(bdw_at, span);		\
-	     bdw_at = (span)->slot + ((span)->s.nslots ? (span)->s.nslots : 1))
+	for (uint32_t bdw_at = 0, bdw_end = bdw_spans_end();		\
+	     bdw_next_span(bdw_at, bdw_end, span);			\
+	     bdw_at = bdw_after_span(span))
 
 /* ---- objects */
 
