@@ -315,7 +315,7 @@ void gct_copy_scribbled(void)
 }
 
 /*
- * The @n-th allocation fails, then each FAIL_PARTS-th from there in turn: there is no copy then,
+ * The @n-th allocation fails, then each FAIL_STEP-th from there in turn: there is no copy then,
  * and the other heap is as it was.
  */
 static void fails_from(long n)
@@ -327,7 +327,7 @@ static void fails_from(long n)
 	CHECK(to && fill(s));
 	count = sim_count(s);
 	before = gct_allocs();
-	for (failed = true; failed; n += FAIL_PARTS) {
+	for (failed = true; failed; n += FAIL_STEP) {
 		int err;
 
 		gct_fail_at(n);
@@ -340,7 +340,7 @@ static void fails_from(long n)
 		CHECK_EQ(gct_allocs(), before);
 		CHECK_EQ(sim_count(s), count);
 	}
-	gct_log("failures up to %ld", n - 2 * FAIL_PARTS);
+	gct_log("failures up to %ld", n - 2 * FAIL_STEP);
 	CHECK(n > 30);
 	sim_verify(s);
 	sim_close(s);

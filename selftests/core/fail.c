@@ -70,7 +70,7 @@ static void good_path(struct sim *s)
 	verify_anyway(s);
 }
 
-/* The @n-th allocation fails, then each FAIL_PARTS-th from there in turn, until none does. */
+/* The @n-th allocation fails, then each FAIL_STEP-th from there in turn, until none does. */
 static void fail_from(long n)
 {
 	u64 before = gct_allocs();
@@ -79,7 +79,7 @@ static void fail_from(long n)
 
 	s = env_zalloc(sizeof(*s));
 	CHECK(s);
-	for (failed = true; failed; n += FAIL_PARTS) {
+	for (failed = true; failed; n += FAIL_STEP) {
 		u64 at_start = gct_allocs();
 
 		gct_fail_at(n);
@@ -91,7 +91,7 @@ static void fail_from(long n)
 		gct_fail_at(0);
 		CHECK_EQ(gct_allocs(), at_start);
 	}
-	gct_log("failures up to %ld", n - 2 * FAIL_PARTS);
+	gct_log("failures up to %ld", n - 2 * FAIL_STEP);
 	CHECK(n > 50);
 	env_free(s);
 	CHECK_EQ(gct_allocs(), before);

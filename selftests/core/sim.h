@@ -19,6 +19,7 @@
 #define SIM_WORDS	64
 /* Cases for failing each allocation in turn: KUnit gives one five minutes, however busy it is. */
 #define FAIL_PARTS	4
+#define FAIL_STEP	(FAIL_PARTS * (GCT_SCALE < 10 ? 5 : 1))
 
 /** struct sim_place - a thread's spans of a cache; its cursor is in the TCB */
 struct sim_place {
