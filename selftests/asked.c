@@ -464,7 +464,7 @@ TEST(threads_that_allocate)
 		root[i] = (uintptr_t)n;
 		t[i] = spawn(mutate, n);
 	}
-	while (turns < TURNS || cycles < 20) {
+	while (turns < tap_times(TURNS) || cycles < 20) {
 		raw_collect(&h);
 		cycles++;
 	}

@@ -77,7 +77,7 @@ static void live_on(unsigned int layout, unsigned int flags, size_t bytes)
 	/* Pages that share memory do not get as close; nor do faults, whose kernel takes some. */
 	goal = baseline + (OBJECTS / 16 * CELL + bytes) *
 	       (bytes > 1 << 20 || !flags ? 5 : 3) / 2;
-	for (int rounds = 0; rounds < ROUNDS; rounds += limit < LOW) {
+	for (int rounds = 0; rounds < (int)tap_times(ROUNDS); rounds += limit < LOW) {
 		limit = lower(limit, goal);
 		none += !some_more(&s, large, bytes);
 	}

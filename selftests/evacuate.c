@@ -443,7 +443,7 @@ TEST(ends_in_the_midst)
 TEST(ends_in_the_midst_of_any_step)
 {
 	CHECK(raw_stress(1000));
-	end_in_the_midst(60, 5000);
+	end_in_the_midst(tap_times(60), 300000 / tap_times(60));
 	raw_stress(0);
 }
 
@@ -554,7 +554,7 @@ static void check_mutators(uint64_t moved, uint64_t flips)
 	start(0);
 	raw_param(&h, GCHEAP_PARAM_CHECK, 1);
 	raw_param(&h, GCHEAP_PARAM_MIN_HEAP, 32 << 20);
-	run_mutators(20, flips);
+	run_mutators(tap_times(20), flips);
 	show("mutators");
 	CHECK_EQ(raw_status(&h).check_lost, 0);
 	CHECK(raw_status(&h).moved_objects > moved);

@@ -1333,7 +1333,7 @@ static void stop_turning(pthread_t t[2])
 /* FORKS (8) of them, with MIB (8) in the heap and two threads that change what is in it. */
 TEST(many_forks)
 {
-	uint64_t forks = number("FORKS", 8), ns = 0;
+	uint64_t forks = number("FORKS", tap_times(8)), ns = 0;
 	struct round r = { .value = 1 };
 	int maps, fds;
 	pthread_t t[2];

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Pacing: allocation as fast as it goes, with marking beside it. CYCLES=n: how many
- * cycles each case goes through (12; up to the limit 100).
- */
+/* Pacing: allocation as fast as it goes, with marking beside it. */
 #include "raw.h"
 
 enum { CELL = 64, LIVE = 4 << 20, N = LIVE / CELL };
@@ -17,13 +14,6 @@ static unsigned int cache;
 static struct cell **table;	/* a registered range */
 static struct cell *list;	/* another: what is being built */
 static uint64_t limit;
-
-static uint64_t cycles_wanted(uint64_t otherwise)
-{
-	const char *s = getenv("CYCLES");
-
-	return s ? strtoull(s, NULL, 10) : otherwise;
-}
 
 static struct cell *cell(struct cell *next, uint64_t id)
 {
@@ -118,7 +108,7 @@ TEST(the_limit_is_kept)
 	uint64_t cells = 0;
 
 	start(2 * LIVE);
-	churn_for(cycles_wanted(100), &cells);
+	churn_for(tap_times(100), &cells);
 	s = raw_status(&h);
 	report(&s, cells);
 	CHECK_EQ(s.oom_returns, 0);
@@ -144,7 +134,7 @@ static void keep_the_goal(uint64_t cycles)
 
 TEST(the_goal_is_kept)
 {
-	keep_the_goal(cycles_wanted(12));
+	keep_the_goal(tap_times(12));
 }
 
 static void *spin(void *arg)
@@ -164,7 +154,7 @@ TEST(the_goal_is_kept_by_a_program_that_goes_first)
 	for (long i = 1; i < cpus; i++)
 		CHECK(!pthread_create(&t, NULL, spin, (void *)i));
 	raw_go_first(0);
-	keep_the_goal(cycles_wanted(12) / 2);
+	keep_the_goal(tap_times(6));
 }
 
 static uint64_t offheap(int64_t delta)
@@ -252,7 +242,7 @@ TEST(a_soft_limit)
 	raw_param(&h, GCHEAP_PARAM_SOFT_LIMIT, 2 * LIVE);
 	raw_collect(&h);
 	CHECK(raw_status(&h).goal_bytes <= 2 * LIVE);
-	relief = churn_for(cycles_wanted(100), &cells);
+	relief = churn_for(tap_times(100), &cells);
 	s = raw_status(&h);
 	report(&s, cells);
 	CHECK(s.heap_peak <= most(relief));

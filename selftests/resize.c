@@ -260,7 +260,7 @@ static void resize_beside_marking(unsigned int way, bool young)
 	for (int i = 0; i < OBJECTS; i++)
 		put(&w, i * (WORDS / OBJECTS), i);
 	collector = spawn(collect_on, &w);
-	end = now_ns() + 4000000000ull;
+	end = now_ns() + tap_times(4) * 1000000000ull;
 	for (n = 0; now_ns() < end || n < 20; n++) {
 		struct gcheap_resize a;
 		uint64_t bytes = WORDS * 8 + rnd(&seed) % (4 << 20);
@@ -356,7 +356,7 @@ static void *make_a_mess(void *arg)
 /* Objects are freed and given another size by several threads at a time. */
 TEST(by_several_at_once)
 {
-	struct mess m = { .h = open_heap(0), .end = now_ns() + 5000000000ull };
+	struct mess m = { .h = open_heap(0), .end = now_ns() + tap_times(5) * 1000000000ull };
 	pthread_t t[3];
 
 	m.large = raw_cache(&m.h, GCHEAP_CONSERVATIVE, 0);

@@ -79,6 +79,18 @@ static struct tap_test **tap_last __attribute__((unused)) = &tap_first;
 			     tap_r, strerrorname_np(errno) ?: "?", #err); \
 	} while (0)
 
+/*
+ * How often to do what is done @n times: less often where $TEST_EFFORT is less than 100, as
+ * on a kernel that is many times slower, but once at least.
+ */
+UNUSED static unsigned int tap_times(unsigned int n)
+{
+	const char *e = getenv("TEST_EFFORT");
+	unsigned int percent = e ? atoi(e) : 100;
+
+	return n * percent < 100 ? 1 : n * percent / 100;
+}
+
 static int tap_fork(struct tap_test *t)
 {
 	pid_t pid = fork();

@@ -12,7 +12,7 @@ static bool cycles(void (*put)(struct trace *t, void **word, void *value))
 {
 	uint64_t end = now_ns() + 30000000000ull;
 
-	for (int i = 0; i < 4 && (!i || now_ns() < end); i++)
+	for (unsigned int i = 0; i < tap_times(4) && (!i || now_ns() < end); i++)
 		if (!trace_cycles(&t, 3, put))
 			return false;
 	return true;

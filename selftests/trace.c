@@ -43,7 +43,7 @@ static void end(void)
 		end();							\
 	}
 
-TEST_WAYS(stores, 30, trace_store)
+TEST_WAYS(stores, tap_times(30), trace_store)
 
 /* The kernel writes for the program: into the mapping, and into the page. */
 static void put_read(struct trace *t, void **word, void *value)
@@ -56,7 +56,7 @@ static void put_read(struct trace *t, void **word, void *value)
 	CHECK_EQ(read(p[0], word, sizeof(*word)), sizeof(*word));
 }
 
-TEST_WAYS(read, 10, put_read)
+TEST_WAYS(read, tap_times(10), put_read)
 
 static void put_process_vm_writev(struct trace *t, void **word, void *value)
 {
@@ -65,7 +65,7 @@ static void put_process_vm_writev(struct trace *t, void **word, void *value)
 	CHECK_EQ(process_vm_writev(getpid(), &from, 1, &to, 1, 0), sizeof(value));
 }
 
-TEST_WAYS(process_vm_writev, 10, put_process_vm_writev)
+TEST_WAYS(process_vm_writev, tap_times(10), put_process_vm_writev)
 
 static struct io_uring ring;
 
@@ -142,7 +142,7 @@ TEST(through_new_objects)
 {
 	for (unsigned int way = GCHEAP_TRACK_DIRTY; way <= GCHEAP_TRACK_UNMAP; way++) {
 		trace_open_checked(&t, way);
-		CHECK(trace_cycles(&t, 20, trace_store_in_new));
+		CHECK(trace_cycles(&t, tap_times(20), trace_store_in_new));
 		raw_verify(&t.h);
 	}
 }

@@ -159,7 +159,7 @@ TEST(walks_beside_threads_that_allocate)
 	GC_enable();
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(pthread_create(&t[i], NULL, litter, NULL), 0);
-	for (int round = 0; round < 5; round++) {
+	for (unsigned int round = 0; round < tap_times(5); round++) {
 		GC_gcollect();
 		GC_call_with_alloc_lock(walk_beside, NULL);
 		for (int i = 0; i < N; i++)

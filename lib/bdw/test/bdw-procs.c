@@ -438,7 +438,6 @@ TEST(mark_bits)
 #define SLOTS		300
 
 static volatile int over;
-static int cycles = 400;
 
 static struct more *tables[THREADS];
 
@@ -481,12 +480,10 @@ static void *mutate(void *arg)
 
 TEST(threads)
 {
-	const char *most = getenv("CYCLES");
+	int cycles = tap_times(400);
 	pthread_t id[THREADS];
 
 	begin();
-	if (most)
-		cycles = atoi(most);
 	for (int t = 0; t < THREADS; t++)
 		tables[t] = more_of(SLOTS);
 	before = GC_get_push_other_roots();

@@ -305,10 +305,10 @@ TEST(a_larger_divisor_is_more_collections)
 	GC_INIT();
 	keep(24 << 20);
 	GC_gcollect();
-	many = collections(300 << 20);
+	many = collections(100 << 20);
 	GC_free_space_divisor = 1;
 	GC_gcollect();
-	few = collections(300 << 20);
+	few = collections(100 << 20);
 	diag("%lu, %lu", few, many);
 	CHECK(many > few * 2);
 }
