@@ -400,6 +400,7 @@ TEST(hold)
 
 static struct raw *held;
 static void **volatile list;
+static bool collected;
 
 static int holds(void *unused)
 {
@@ -411,6 +412,7 @@ static int holds(void *unused)
 static void *collects(void *unused)
 {
 	raw_try_collect(held);
+	__atomic_store_n(&collected, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -418,12 +420,14 @@ static void *collects(void *unused)
 static bool kill_who_holds(struct raw *h)
 {
 	static char stack[65536];
-	pthread_t t = spawn(collects, NULL);
 	unsigned int n;
+	pthread_t t;
 	int status;
 	pid_t pid;
 
-	while (!raw_status(h).phase)
+	collected = false;
+	t = spawn(collects, NULL);
+	while (!raw_status(h).phase && !__atomic_load_n(&collected, __ATOMIC_ACQUIRE))
 		sched_yield();
 	pid = clone(holds, stack + sizeof(stack), CLONE_VM | CLONE_FILES | SIGCHLD, NULL);
 	CHECK(pid > 0);
