@@ -15,6 +15,22 @@ kernel_make() {
 	env -u MAKEFLAGS -u MFLAGS -u MAKEOVERRIDES -u O -u V -u CC -u CFLAGS make "$@"
 }
 
+# kept_for_boot NAME COMMAND...: what the command prints, kept until this machine boots again.
+kept_for_boot() {
+	local name kept
+	name=$1-$(id -u)
+	kept=$cache/$name-$(cat /proc/sys/kernel/random/boot_id)
+	shift
+	if [ ! -s "$kept" ]; then
+		mkdir -p "$cache"
+		"$@" >"$kept.$$"
+		mv "$kept.$$" "$kept"
+		# Of earlier boots; others may be about to make this one, too.
+		find "$cache" -maxdepth 1 -name "$name-*" ! -name "${kept##*/}*" -delete
+	fi
+	cat "$kept"
+}
+
 die() {
 	echo "${0##*/}: $*" >&2
 	exit 1
