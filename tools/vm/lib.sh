@@ -25,8 +25,9 @@ kept_for_boot() {
 		mkdir -p "$cache"
 		"$@" >"$kept.$$"
 		mv "$kept.$$" "$kept"
-		# Of earlier boots; others may be about to make this one, too.
-		find "$cache" -maxdepth 1 -name "$name-*" ! -name "${kept##*/}*" -delete
+		# Of earlier boots; others may be about to make this one, too, or to do this.
+		find "$cache" -ignore_readdir_race -maxdepth 1 -name "$name-*" \
+			! -name "${kept##*/}*" -delete
 	fi
 	cat "$kept"
 }
